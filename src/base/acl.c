@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ * acl.c
+ *		Who may see a statement: the rule of pg_stat_statements.
+ *
+ * One's own statements, and all of them with pg_read_all_stats.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_authid.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+
+#include "base/acl.h"
+
+bool
+pgaml_acl_reads_all(void)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+}
+
+bool
+pgaml_acl_may_see(Oid userid)
+{
+	return userid == GetUserId() || pgaml_acl_reads_all();
+}

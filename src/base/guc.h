@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ * guc.h
+ *		Settings of the extension, all named pganalytics_ml.<name>.
+ *
+ * The ranges stand here as constants; guc.c defines the settings in
+ * alphabetical order.  Settings that only exist when the library was
+ * preloaded (PGC_POSTMASTER) keep their default otherwise.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_GUC_H
+#define PGAML_GUC_H
+
+#define PGAML_RING_SIZE_MIN			1024	/* records */
+#define PGAML_RING_SIZE_MAX			1048576
+#define PGAML_WORKERS_MIN			1
+#define PGAML_WORKERS_MAX			16
+#define PGAML_MIN_TRAINING_SAMPLES	20	/* the least a model may be built on */
+
+typedef enum PgamlRetrainModel
+{
+	PGAML_RETRAIN_LINEAR,
+	PGAML_RETRAIN_TREE,
+	PGAML_RETRAIN_FOREST
+} PgamlRetrainModel;
+
+extern int	pgaml_bucket_interval;	/* s; divides a day */
+extern bool pgaml_capture;
+extern double pgaml_capture_rate;	/* 0..1 */
+extern int	pgaml_capture_ring_size;	/* records */
+extern int	pgaml_collect_interval; /* s */
+extern int	pgaml_history_retention;	/* min */
+extern int	pgaml_jobs_retention;	/* min */
+extern int	pgaml_max_statements;	/* distinct queryids per database */
+extern int	pgaml_max_workers;	/* visiting workers at once */
+extern int	pgaml_min_training_samples;
+extern int	pgaml_models_retention; /* models kept beside the production one */
+extern double pgaml_overhead_budget;	/* share of execution time, 0..1 */
+extern int	pgaml_prediction_cache_ttl; /* s; 0 = read again for every statement */
+extern double pgaml_prediction_interval;	/* nominal coverage, 0.5..0.99 */
+extern int	pgaml_retrain_model_type;	/* PgamlRetrainModel */
+extern int	pgaml_samples_max_rows;
+extern int	pgaml_samples_retention;	/* min */
+extern int	pgaml_text_interval;	/* s */
+extern int	pgaml_training_memory;	/* kB */
+extern int	pgaml_training_time_limit;	/* s */
+
+extern void pgaml_guc_define(void);
+
+#endif							/* PGAML_GUC_H */

@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ * shmem.c
+ *		Requests and initialises the shared memory described in shmem.h.
+ *
+ * Called from _PG_init under shared_preload_libraries only.  After a crash
+ * the postmaster makes shared memory anew: boot_at tells which one this is.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#include "base/facts_table.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+
+#define TRANCHE_NAME	"pganalytics_ml"
+
+PgamlShared *pgaml_shared = NULL;
+PgamlRing  *pgaml_ring = NULL;
+PgamlSample *pgaml_ring_samples = NULL;
+HTAB	   *pgaml_facts = NULL;
+
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+
+static Size
+ring_size(void)
+{
+	return add_size(offsetof(PgamlRing, state),
+					mul_size(pgaml_capture_ring_size, sizeof(pg_atomic_uint32)));
+}
+
+static Size
+samples_size(void)
+{
+	return mul_size(pgaml_capture_ring_size, sizeof(PgamlSample));
+}
+
+static void
+shmem_request(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+
+	RequestAddinShmemSpace(MAXALIGN(sizeof(PgamlShared)));
+	RequestAddinShmemSpace(MAXALIGN(ring_size()));
+	RequestAddinShmemSpace(MAXALIGN(samples_size()));
+	RequestAddinShmemSpace(hash_estimate_size(PGAML_FACTS_ENTRIES, sizeof(PgamlFactsEntry)));
+	RequestNamedLWLockTranche(TRANCHE_NAME, 2);
+}
+
+static void
+init_shared(void)
+{
+	LWLockPadded *locks = GetNamedLWLockTranche(TRANCHE_NAME);
+
+	memset(pgaml_shared, 0, sizeof(PgamlShared));
+	pgaml_shared->boot_at = GetCurrentTimestamp();
+	pgaml_shared->lock = &locks[0].lock;
+	pgaml_shared->facts_lock = &locks[1].lock;
+	pg_atomic_init_u64(&pgaml_shared->directory_version, 1);
+	pg_atomic_init_u64(&pgaml_shared->tick, 1);
+	pg_atomic_init_u64(&pgaml_shared->executions, 0);
+	pg_atomic_init_u64(&pgaml_shared->samples, 0);
+	pg_atomic_init_u64(&pgaml_shared->dropped, 0);
+	pg_atomic_init_u64(&pgaml_shared->thinned, 0);
+	pg_atomic_init_u64(&pgaml_shared->facts_skipped, 0);
+	pg_atomic_init_u64(&pgaml_shared->errors, 0);
+	pg_atomic_init_u32(&pgaml_shared->active, 0);
+}
+
+static void
+init_ring(void)
+{
+	pgaml_ring->size = pgaml_capture_ring_size;
+	pg_atomic_init_u64(&pgaml_ring->next, 0);
+	pg_atomic_init_u32(&pgaml_ring->used, 0);
+	for (int i = 0; i < pgaml_ring->size; i++)
+		pg_atomic_init_u32(&pgaml_ring->state[i], PGAML_SLOT_FREE);
+}
+
+static void
+shmem_startup(void)
+{
+	bool		found;
+	bool		ring_found;
+	HASHCTL		info;
+
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+
+	/* Reset in case this is a restart within the postmaster. */
+	pgaml_shared = NULL;
+	pgaml_ring = NULL;
+	pgaml_ring_samples = NULL;
+	pgaml_facts = NULL;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	pgaml_shared = ShmemInitStruct("pganalytics_ml", sizeof(PgamlShared), &found);
+	if (!found)
+		init_shared();
+	pgaml_ring = ShmemInitStruct("pganalytics_ml ring", ring_size(), &ring_found);
+	if (!ring_found)
+		init_ring();
+	pgaml_ring_samples = ShmemInitStruct("pganalytics_ml samples", samples_size(), &ring_found);
+	memset(&info, 0, sizeof(info));
+	info.keysize = sizeof(PgamlFactsKey);
+	info.entrysize = sizeof(PgamlFactsEntry);
+	pgaml_facts = ShmemInitHash("pganalytics_ml facts", PGAML_FACTS_ENTRIES,
+								PGAML_FACTS_ENTRIES, &info, HASH_ELEM | HASH_BLOBS);
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+pgaml_shmem_install(void)
+{
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = shmem_request;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = shmem_startup;
+}
+
+bool
+pgaml_shmem_database_known(Oid dbid)
+{
+	bool		known = false;
+
+	if (pgaml_shared == NULL)
+		return false;
+	LWLockAcquire(pgaml_shared->lock, LW_SHARED);
+	for (int i = 0; i < PGAML_MAX_DATABASES && !known; i++)
+		known = pgaml_shared->databases[i].dbid == dbid;
+	LWLockRelease(pgaml_shared->lock);
+	return known;
+}
+
+void
+pgaml_require_preload(const char *what)
+{
+	if (pgaml_shared != NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("%s needs pganalytics_ml to be preloaded", what),
+			 errhint("Add this line to postgresql.conf and restart: shared_preload_libraries = 'pg_stat_statements, pganalytics_ml'")));
+}

@@ -1,0 +1,122 @@
+/*-------------------------------------------------------------------------
+ * shmem.h
+ *		Layout of every shared structure, and the order of locks.
+ *
+ * LOCK ORDER.  There are two LWLocks and they are never held together:
+ *	1. PgamlShared.lock		the directory of databases and worker slots
+ *	2. PgamlShared.facts_lock	the table of statement facts; hooks take it
+ *							conditionally and give up when it is not free
+ * Hold either over copying only: no palloc of unknown size, no ereport, no
+ * SPI, no catalog access.  The sample ring has no lock (see PgamlRing).
+ *
+ * All pointers are NULL when the library was not preloaded; callers test
+ * pgaml_shared first.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_SHMEM_H
+#define PGAML_SHMEM_H
+
+#include "port/atomics.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/spin.h"
+#include "utils/hsearch.h"
+
+#include "base/sample.h"
+
+#define PGAML_MAX_DATABASES 256 /* databases with the extension whose statements are captured */
+
+/* A database that is known to have the extension. */
+typedef struct PgamlDatabase
+{
+	Oid			dbid;			/* InvalidOid: free */
+	TimestampTz last_visit;		/* end of the last successful visit; 0 */
+	TimestampTz next_visit;		/* when the next one is due */
+	int32		failures;		/* visits that failed in a row */
+} PgamlDatabase;
+
+typedef enum PgamlWorkerState
+{
+	PGAML_WORKER_FREE,
+	PGAML_WORKER_STARTING,
+	PGAML_WORKER_RUNNING,
+	PGAML_WORKER_DONE			/* left; the launcher has not looked yet */
+} PgamlWorkerState;
+
+/* A visiting worker. */
+typedef struct PgamlWorkerSlot
+{
+	PgamlWorkerState state;
+	Oid			dbid;
+	int			pid;			/* 0 until it runs */
+	bool		has_extension;	/* result of the visit */
+	bool		succeeded;		/* every step was done */
+	double		progress;		/* 0..1 */
+	TimestampTz started_at;
+} PgamlWorkerSlot;
+
+/*
+ * A bag of samples.  Each slot has a state: FREE -> WRITING (by the backend
+ * that won the compare-and-exchange) -> READY -> READING (by the one worker
+ * that visits the database of the sample) -> FREE.  A writer tries a few
+ * slots from a rising counter and drops the sample when none is free: it
+ * never waits.
+ */
+typedef enum PgamlSlotState
+{
+	PGAML_SLOT_FREE,
+	PGAML_SLOT_WRITING,
+	PGAML_SLOT_READY,
+	PGAML_SLOT_READING
+} PgamlSlotState;
+
+typedef struct PgamlRing
+{
+	/* immutable */
+	int			size;			/* slots */
+	/* atomic */
+	pg_atomic_uint64 next;		/* where the next writer starts looking */
+	pg_atomic_uint32 used;		/* slots not free */
+	pg_atomic_uint32 state[FLEXIBLE_ARRAY_MEMBER];	/* PgamlSlotState */
+} PgamlRing;
+
+typedef struct PgamlShared
+{
+	/* immutable after start */
+	TimestampTz boot_at;		/* when this shared memory was made: start, or restart after a crash */
+	LWLock	   *lock;
+	LWLock	   *facts_lock;
+
+	/* protected by lock */
+	Latch	   *launcher_latch; /* NULL while no launcher runs */
+	int			launcher_pid;
+	PgamlDatabase databases[PGAML_MAX_DATABASES];
+	PgamlWorkerSlot workers[16];	/* PGAML_WORKERS_MAX */
+
+	/* atomic */
+	pg_atomic_uint64 directory_version; /* rises with every change of databases */
+	pg_atomic_uint64 tick;		/* rises with every drain; restarts thinning */
+	pg_atomic_uint64 executions;	/* executions that capture looked at, as flushed by backends */
+	pg_atomic_uint64 samples;	/* samples put into the ring */
+	pg_atomic_uint64 dropped;	/* samples lost because the ring was full */
+	pg_atomic_uint64 thinned;	/* executions not sampled on purpose, as flushed by backends */
+	pg_atomic_uint64 facts_skipped; /* statement facts not stored: lock busy or table full */
+	pg_atomic_uint64 errors;	/* internal errors in hooks */
+	pg_atomic_uint32 active;	/* statements being executed */
+} PgamlShared;
+
+extern PgamlShared *pgaml_shared;
+extern PgamlRing *pgaml_ring;
+extern PgamlSample *pgaml_ring_samples; /* ring->size entries */
+extern HTAB *pgaml_facts;		/* PgamlFactsEntry by its key */
+
+/* Install the request and startup hooks; called from _PG_init under preload. */
+extern void pgaml_shmem_install(void);
+
+/* Does this database have the extension, as far as the launcher knows? */
+extern bool pgaml_shmem_database_known(Oid dbid);
+
+/* Raise OBJECT_NOT_IN_PREREQUISITE_STATE with the line to add. */
+extern void pgaml_require_preload(const char *what);
+
+#endif							/* PGAML_SHMEM_H */

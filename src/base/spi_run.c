@@ -1,0 +1,165 @@
+/*-------------------------------------------------------------------------
+ * spi_run.c
+ *		The one bracket around SPI; see spi_run.h.
+ *
+ * The order in the transaction bracket is that of the server's worker_spi
+ * example: start stamp, transaction, SPI, snapshot, activity.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/varlena.h"
+
+#include "base/spi_run.h"
+
+#define EXTENSION_NAME	"pganalytics_ml"
+#define PGSS_NAME		"pg_stat_statements"
+
+/* Owner and schema of an extension; false when it is not installed. */
+static bool
+extension_row(const char *name, Oid *owner, Oid *schema)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum(name));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
+	if (found)
+	{
+		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
+
+		*owner = form->extowner;
+		*schema = form->extnamespace;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+Oid
+pgaml_extension_oid(void)
+{
+	return get_extension_oid(EXTENSION_NAME, true);
+}
+
+void
+pgaml_spi_open(PgamlSpi *spi)
+{
+	Oid			owner;
+	Oid			schema;
+
+	if (!extension_row(EXTENSION_NAME, &owner, &schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" is not installed in this database", EXTENSION_NAME),
+				 errhint("Run CREATE EXTENSION %s CASCADE.", EXTENSION_NAME)));
+
+	GetUserIdAndSecContext(&spi->saved_userid, &spi->saved_context);
+	SetUserIdAndSecContext(owner, spi->saved_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	spi->guc_level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "could not connect to SPI");
+}
+
+void
+pgaml_spi_close(PgamlSpi *spi)
+{
+	SPI_finish();
+	AtEOXact_GUC(false, spi->guc_level);
+	SetUserIdAndSecContext(spi->saved_userid, spi->saved_context);
+}
+
+uint64
+pgaml_spi_exec(const char *sql, int nargs, const Oid *types, const Datum *values,
+			   const char *nulls, bool read_only)
+{
+	int			rc = SPI_execute_with_args(sql, nargs, (Oid *) types, (Datum *) values,
+										   nulls, read_only, 0);
+
+	if (rc < 0)
+		elog(ERROR, "SPI failed: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+uint64
+pgaml_spi_run(const char *sql, bool read_only)
+{
+	return pgaml_spi_exec(sql, 0, NULL, NULL, NULL, read_only);
+}
+
+void
+pgaml_xact_open(PgamlSpi *spi, const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, activity);
+	pgaml_spi_open(spi);
+}
+
+void
+pgaml_xact_close(PgamlSpi *spi)
+{
+	pgaml_spi_close(spi);
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+/* Is the library named in shared_preload_libraries? */
+static bool
+pgss_preloaded(void)
+{
+	char	   *list = pstrdup(shared_preload_libraries_string ? shared_preload_libraries_string : "");
+	List	   *names;
+	ListCell   *cell;
+	bool		found = false;
+
+	if (!SplitDirectoriesString(list, ',', &names))
+		return false;
+	foreach(cell, names)
+	{
+		const char *base = last_dir_separator((char *) lfirst(cell));
+
+		base = base ? base + 1 : (char *) lfirst(cell);
+		found = found || strcmp(base, PGSS_NAME) == 0 || strcmp(base, PGSS_NAME ".so") == 0;
+	}
+	list_free_deep(names);
+	pfree(list);
+	return found;
+}
+
+char *
+pgaml_pgss_schema(void)
+{
+	Oid			owner;
+	Oid			schema;
+
+	if (!pgss_preloaded() || !extension_row(PGSS_NAME, &owner, &schema))
+		return NULL;
+	return pstrdup(quote_identifier(get_namespace_name(schema)));
+}

@@ -1,0 +1,56 @@
+/*-------------------------------------------------------------------------
+ * spi_run.h
+ *		The one bracket around SPI.  No other file connects to SPI.
+ *
+ * Inside the bracket the current user is the owner of the extension and
+ * search_path is pinned to pg_catalog, so that nobody's objects or rights
+ * play a part.  Callers check rights before they open it (base/acl.h).
+ * Statements are constants with parameters and schema-qualified names.
+ * After an ERROR, (sub)transaction abort restores everything.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_SPI_RUN_H
+#define PGAML_SPI_RUN_H
+
+#include "executor/spi.h"
+
+typedef struct PgamlSpi
+{
+	Oid			saved_userid;
+	int			saved_context;	/* security context flags */
+	int			guc_level;
+} PgamlSpi;
+
+/*
+ * Inside a transaction.  Ends in ERROR (UNDEFINED_OBJECT) when the extension
+ * is gone.  Memory palloc'd between open and close dies at close: results to
+ * keep go to another context first.
+ */
+extern void pgaml_spi_open(PgamlSpi *spi);
+extern void pgaml_spi_close(PgamlSpi *spi);
+
+/*
+ * Run one statement with parameters; rows are in SPI_tuptable, their number
+ * is returned.  read_only uses the active snapshot and must be true on a
+ * standby; otherwise a fresh snapshot is taken.  Errors are raised.
+ */
+extern uint64 pgaml_spi_exec(const char *sql, int nargs, const Oid *types,
+							 const Datum *values, const char *nulls, bool read_only);
+
+/* The same without parameters. */
+extern uint64 pgaml_spi_run(const char *sql, bool read_only);
+
+/* Workers: a whole transaction with snapshot, activity line and SPI. */
+extern void pgaml_xact_open(PgamlSpi *spi, const char *activity);
+extern void pgaml_xact_close(PgamlSpi *spi);
+
+/* OID of the extension in this database, or InvalidOid. */
+extern Oid	pgaml_extension_oid(void);
+
+/*
+ * Quoted schema of pg_stat_statements in this database, palloc'd; NULL when the
+ * extension is not installed here or its library was not preloaded.
+ */
+extern char *pgaml_pgss_schema(void);
+
+#endif							/* PGAML_SPI_RUN_H */

@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ * capture.h
+ *		Hooks that watch statements, and the way out for what they saw.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_CAPTURE_H
+#define PGAML_CAPTURE_H
+
+#include "base/facts_table.h"
+#include "base/sample.h"
+
+/* Install the hooks; called from _PG_init under preload. */
+extern void pgaml_capture_install(void);
+
+/*
+ * Take at most max samples of this database out of the ring into out.
+ * Returns how many; never waits.
+ */
+extern int	pgaml_capture_take_samples(Oid dbid, PgamlSample *out, int max);
+
+/* Copy at most max changed statement facts of this database into out and mark them stored. */
+extern int	pgaml_capture_take_facts(Oid dbid, PgamlStatementFacts *out, int max);
+
+/* Free everything that belongs to databases not in the directory. */
+extern void pgaml_capture_forget_unknown(void);
+
+/* A new tick began: hot statements are sampled densely again. */
+extern void pgaml_capture_next_tick(void);
+
+#endif							/* PGAML_CAPTURE_H */

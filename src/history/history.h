@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ * history.h
+ *		Turns counters and captured records into rows, exactly once.
+ *
+ * Every function runs inside an open pgaml_spi bracket of a read-write
+ * transaction and raises errors; callers decide what an error means.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_HISTORY_H
+#define PGAML_HISTORY_H
+
+#include "utils/timestamp.h"
+
+typedef struct PgamlTick
+{
+	int64		entries;		/* counters read */
+	int64		grown;			/* counters that grew */
+	int64		calls;			/* calls added to history */
+	int64		unknown;		/* queryids whose text is not read yet */
+	bool		first;			/* the first reading: a baseline, no differences */
+	const char *reason;			/* of the history_windows row it wrote, or NULL */
+} PgamlTick;
+
+/* Read pg_stat_statements once and add its growth to history. */
+extern void pgaml_history_collect(PgamlTick *tick);
+
+/* Read texts when unknown ids wait and text_interval has passed, or force. */
+extern void pgaml_history_read_texts(bool force);
+
+/* Empty this database's share of the shared records into tables; returns samples stored. */
+extern int64 pgaml_history_drain(void);
+
+/* Delete what is older or more than the settings allow; at most once a minute. */
+extern void pgaml_history_retire(void);
+
+/* True when a tick is due at now, by collect_interval and the end of the bucket. */
+extern TimestampTz pgaml_history_next_due(TimestampTz last_tick);
+
+#endif							/* PGAML_HISTORY_H */

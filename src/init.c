@@ -1,0 +1,30 @@
+/*-------------------------------------------------------------------------
+ * init.c
+ *		_PG_init: settings, shared memory, hooks, workers.  Nothing else.
+ *
+ * Loaded by a session (not preloaded) only the settings are defined: no
+ * shared memory, no hooks, no workers.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+
+#include "base/guc.h"
+#include "base/shmem.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	pgaml_guc_define();
+
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
+		return;
+
+	pgaml_shmem_install();
+}

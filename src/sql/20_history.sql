@@ -1,0 +1,120 @@
+-- History: what ran, as differences of pg_stat_statements.
+
+CREATE TABLE pganalytics.statements (
+    queryid     bigint NOT NULL,
+    origin      uuid NOT NULL,
+    first_seen  timestamptz NOT NULL,
+    last_seen   timestamptz NOT NULL,
+    command_tag text,                   -- NULL: text not read yet
+    plannable   boolean,                -- false: utility statement, kept without text; NULL: not known yet
+    query       text,                   -- normalized, without literals and comments
+    PRIMARY KEY (queryid, origin)
+);
+COMMENT ON TABLE pganalytics.statements IS 'one row per queryid seen in this database';
+
+CREATE TABLE pganalytics.statement_users (
+    userid           oid NOT NULL,
+    queryid          bigint NOT NULL,
+    search_path_hash bigint NOT NULL,   -- 0: not captured
+    first_seen       timestamptz NOT NULL,
+    last_seen        timestamptz NOT NULL,
+    search_path      text,
+    parameter_types  oid[],             -- of $1..$n of the normalized text
+    relations        oid[],             -- stored relations of the last plan
+    plan_id          bigint,
+    plan_facts       real[],            -- last plan; layout: query_features() and src/base/sample.h
+    plan_seen        timestamptz,
+    PRIMARY KEY (queryid, userid, search_path_hash)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE pganalytics.statement_users IS 'who ran a statement, under which search_path, with which parameter types and plan';
+
+CREATE TABLE pganalytics.statement_counters (
+    userid              oid NOT NULL,
+    queryid             bigint NOT NULL,
+    toplevel            boolean NOT NULL,
+    plannable           boolean,        -- NULL: text not read yet
+    calls               bigint NOT NULL,
+    plans               bigint NOT NULL,
+    total_ms            double precision NOT NULL,
+    sum_squares         double precision NOT NULL,  -- ms * ms
+    rows                bigint NOT NULL,
+    plan_ms             double precision NOT NULL,
+    shared_blks_hit     bigint NOT NULL,
+    shared_blks_read    bigint NOT NULL,
+    shared_blks_dirtied bigint NOT NULL,
+    shared_blks_written bigint NOT NULL,
+    temp_blks_read      bigint NOT NULL,
+    temp_blks_written   bigint NOT NULL,
+    blk_read_ms         double precision NOT NULL,
+    blk_write_ms        double precision NOT NULL,
+    wal_bytes           numeric NOT NULL,
+    stats_since         timestamptz,    -- 17 and later
+    PRIMARY KEY (queryid, userid, toplevel)
+) WITH (fillfactor = 60);
+COMMENT ON TABLE pganalytics.statement_counters IS 'counters of pg_stat_statements as last read, written in the transaction that writes their growth to statement_history';
+
+CREATE TABLE pganalytics.statement_history (
+    queryid             bigint NOT NULL,    -- 0: statements beyond max_statements
+    bucket_start        timestamptz NOT NULL,
+    calls               bigint NOT NULL CHECK (calls > 0),
+    total_ms            double precision NOT NULL,
+    sum_squares         double precision NOT NULL,  -- ms * ms
+    rows                bigint NOT NULL,
+    plan_ms             double precision NOT NULL,
+    shared_blks_hit     bigint NOT NULL,
+    shared_blks_read    bigint NOT NULL,
+    shared_blks_dirtied bigint NOT NULL,
+    shared_blks_written bigint NOT NULL,
+    temp_blks_read      bigint NOT NULL,
+    temp_blks_written   bigint NOT NULL,
+    blk_read_ms         double precision NOT NULL,
+    blk_write_ms        double precision NOT NULL,
+    wal_bytes           bigint NOT NULL,
+    bucket_width        integer NOT NULL,   -- seconds
+    toplevel            boolean NOT NULL,
+    origin              uuid NOT NULL,
+    PRIMARY KEY (queryid, bucket_start, toplevel, bucket_width, origin)
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+CREATE INDEX statement_history_bucket ON pganalytics.statement_history USING brin (bucket_start) WITH (pages_per_range = 16);
+COMMENT ON TABLE pganalytics.statement_history IS 'calls, time, rows and blocks per statement and bucket; exact where history_windows has no row';
+
+CREATE TABLE pganalytics.history_windows (
+    bucket_start timestamptz NOT NULL,
+    bucket_width integer NOT NULL,          -- seconds
+    reason       text NOT NULL CHECK (reason IN ('reset', 'eviction', 'restart', 'crash', 'gap')),
+    coverage     double precision NOT NULL CHECK (coverage BETWEEN 0 AND 1),
+    uncertain_from timestamptz NOT NULL,    -- first and last moment of the bucket that may be incomplete
+    uncertain_to timestamptz NOT NULL,
+    entries      bigint NOT NULL DEFAULT 0, -- counters that fell or vanished
+    origin       uuid NOT NULL,
+    PRIMARY KEY (bucket_start, bucket_width, reason, origin)
+);
+COMMENT ON TABLE pganalytics.history_windows IS 'what may be missing in a bucket of history, and why; a bucket without a row is complete';
+
+CREATE TABLE pganalytics.collector_state (
+    only_row       boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    last_tick      timestamptz,
+    boot_at        timestamptz,             -- of the shared memory, or start of the postmaster without preload
+    stats_reset    timestamptz,             -- of pg_stat_statements_info
+    dealloc        bigint,
+    bucket_width   integer,                 -- seconds, in force
+    last_text_read timestamptz,
+    last_retention timestamptz,
+    tick_ms        double precision         -- duration of the last tick
+) WITH (fillfactor = 50);
+INSERT INTO pganalytics.collector_state DEFAULT VALUES;
+COMMENT ON TABLE pganalytics.collector_state IS 'where the collector stands';
+
+CREATE TABLE pganalytics.system_history (
+    bucket_start         timestamptz NOT NULL,
+    bucket_width         integer NOT NULL,  -- seconds
+    ticks                integer NOT NULL,
+    available_memory_pct double precision,  -- mean over the ticks, of physical memory
+    active_backends      double precision,  -- mean over the ticks
+    PRIMARY KEY (bucket_start, bucket_width)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE pganalytics.system_history IS 'memory and activity of the server per bucket';
+
+SELECT pg_catalog.pg_extension_config_dump('pganalytics.statements', '');
+SELECT pg_catalog.pg_extension_config_dump('pganalytics.statement_history', '');
+SELECT pg_catalog.pg_extension_config_dump('pganalytics.history_windows', '');

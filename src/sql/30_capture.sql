@@ -1,0 +1,53 @@
+-- Captured executions, drained from shared memory.
+
+CREATE TABLE pganalytics.execution_samples (
+    sampled_at           timestamptz NOT NULL,
+    queryid              bigint NOT NULL,
+    plan_id              bigint NOT NULL,
+    execution_ms         double precision NOT NULL,
+    planning_ms          double precision,
+    rows                 bigint NOT NULL,
+    top_rows_estimated   double precision,
+    top_rows_true        double precision,
+    worst_rows_estimated double precision,
+    worst_rows_true      double precision,
+    shared_blks_hit      bigint,
+    shared_blks_read     bigint,
+    shared_blks_dirtied  bigint,
+    shared_blks_written  bigint,
+    temp_blks_read       bigint,
+    temp_blks_written    bigint,
+    blk_read_ms          double precision,
+    blk_write_ms         double precision,
+    wal_bytes            bigint,
+    sort_memory_kb       bigint,
+    hash_memory_kb       bigint,
+    session_id           bigint NOT NULL,
+    transaction_no       bigint NOT NULL,
+    previous_queryid     bigint,
+    previous_rows        bigint,
+    userid               oid NOT NULL,
+    batches              integer,
+    worst_node           integer,
+    place                integer NOT NULL,      -- in its transaction, from 1
+    application_hash     integer NOT NULL,
+    weight               real NOT NULL,         -- executions this one stands for
+    active_backends      smallint NOT NULL,
+    toplevel             boolean NOT NULL,
+    outcome              text NOT NULL CHECK (outcome IN ('done', 'error', 'cancelled')),
+    plan_facts           real[] NOT NULL        -- layout: src/base/sample.h
+);
+CREATE INDEX execution_samples_queryid ON pganalytics.execution_samples (queryid, sampled_at);
+CREATE INDEX execution_samples_time ON pganalytics.execution_samples USING brin (sampled_at) WITH (pages_per_range = 16);
+COMMENT ON TABLE pganalytics.execution_samples IS 'captured single executions; NULL where not instrumented; bounded in rows and age';
+
+CREATE TABLE pganalytics.statement_recent (
+    queryid      bigint PRIMARY KEY,
+    last_at      timestamptz NOT NULL,
+    recent_ms    real[] NOT NULL,       -- last 32 completed executions, oldest first
+    recent_plans bigint[] NOT NULL,     -- their plan ids
+    active_backends real,               -- mean over the same executions
+    rows_per_call real,
+    hit_ratio    real                   -- shared blocks found in cache, 0..1
+) WITH (fillfactor = 60);
+COMMENT ON TABLE pganalytics.statement_recent IS 'the newest captured executions per statement, so that prediction reads one row';

@@ -1,0 +1,3 @@
+# Unit tests of the pure half, without any PostgreSQL include path.
+unit:
+	@echo "no unit tests yet"
