@@ -124,18 +124,75 @@ pgaml_shmem_install(void)
 	shmem_startup_hook = shmem_startup;
 }
 
+/* Entry of a database, or NULL.  The caller holds the lock. */
+static PgamlDatabase *
+find_database(Oid dbid)
+{
+	for (int i = 0; i < PGAML_MAX_DATABASES; i++)
+	{
+		if (pgaml_shared->databases[i].dbid == dbid)
+			return &pgaml_shared->databases[i];
+	}
+	return NULL;
+}
+
 bool
 pgaml_shmem_database_known(Oid dbid)
 {
-	bool		known = false;
+	bool		known;
 
 	if (pgaml_shared == NULL)
 		return false;
 	LWLockAcquire(pgaml_shared->lock, LW_SHARED);
-	for (int i = 0; i < PGAML_MAX_DATABASES && !known; i++)
-		known = pgaml_shared->databases[i].dbid == dbid;
+	known = find_database(dbid) != NULL;
 	LWLockRelease(pgaml_shared->lock);
 	return known;
+}
+
+bool
+pgaml_shmem_database_try(Oid dbid, bool *known)
+{
+	if (pgaml_shared == NULL || !LWLockConditionalAcquire(pgaml_shared->lock, LW_SHARED))
+		return false;
+	*known = find_database(dbid) != NULL;
+	LWLockRelease(pgaml_shared->lock);
+	return true;
+}
+
+bool
+pgaml_shmem_register_database(Oid dbid)
+{
+	PgamlDatabase *entry;
+
+	LWLockAcquire(pgaml_shared->lock, LW_EXCLUSIVE);
+	entry = find_database(dbid);
+	if (entry == NULL)
+	{
+		entry = find_database(InvalidOid);
+		if (entry != NULL)
+		{
+			memset(entry, 0, sizeof(PgamlDatabase));
+			entry->dbid = dbid;
+			pg_atomic_fetch_add_u64(&pgaml_shared->directory_version, 1);
+		}
+	}
+	LWLockRelease(pgaml_shared->lock);
+	return entry != NULL;
+}
+
+void
+pgaml_shmem_forget_database(Oid dbid)
+{
+	PgamlDatabase *entry;
+
+	LWLockAcquire(pgaml_shared->lock, LW_EXCLUSIVE);
+	entry = find_database(dbid);
+	if (entry != NULL)
+	{
+		memset(entry, 0, sizeof(PgamlDatabase));
+		pg_atomic_fetch_add_u64(&pgaml_shared->directory_version, 1);
+	}
+	LWLockRelease(pgaml_shared->lock);
 }
 
 void

@@ -116,6 +116,21 @@ extern void pgaml_shmem_install(void);
 /* Does this database have the extension, as far as the launcher knows? */
 extern bool pgaml_shmem_database_known(Oid dbid);
 
+/*
+ * The same for hooks: never waits.  Returns false, and leaves *known alone,
+ * when the lock is not free at once.
+ */
+extern bool pgaml_shmem_database_try(Oid dbid, bool *known);
+
+/*
+ * Enter a database into the directory; its next visit is due at once.  Returns
+ * false when the directory is full.  Entering it again changes nothing.
+ */
+extern bool pgaml_shmem_register_database(Oid dbid);
+
+/* Take a database out of the directory. */
+extern void pgaml_shmem_forget_database(Oid dbid);
+
 /* Raise OBJECT_NOT_IN_PREREQUISITE_STATE with the line to add. */
 extern void pgaml_require_preload(const char *what);
 

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ * compat.h
+ *		Differences between server majors; the only use of PG_VERSION_NUM.
+ *
+ * Shims take the newest signature or name.  Each names the major that
+ * brought the change.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_COMPAT_H
+#define PGAML_COMPAT_H
+
+#include "executor/executor.h"
+#include "storage/proc.h"
+#include "utils/guc_tables.h"
+
+/* 16: JumbleState moved. */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/queryjumble.h"
+#else
+#include "utils/queryjumble.h"
+#endif
+
+/* 16: varatt.h holds the varlena macros. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 18: the hook of ExecutorRun lost execute_once. */
+#if PG_VERSION_NUM >= 180000
+#define PGAML_RUN_PARAMS	QueryDesc *queryDesc, ScanDirection direction, uint64 count
+#define PGAML_RUN_ARGS		queryDesc, direction, count
+#else
+#define PGAML_RUN_PARAMS	QueryDesc *queryDesc, ScanDirection direction, uint64 count, bool execute_once
+#define PGAML_RUN_ARGS		queryDesc, direction, count, execute_once
+#endif
+
+/* 16: pg_stat_statements sums the rows of every fetch of a portal. */
+#if PG_VERSION_NUM >= 160000
+#define PGAML_ROWS_PROCESSED(estate)	((estate)->es_total_processed)
+#else
+#define PGAML_ROWS_PROCESSED(estate)	((estate)->es_processed)
+#endif
+
+/* 17: block times are kept apart for shared, local and temporary blocks. */
+#if PG_VERSION_NUM >= 170000
+#define PGAML_BLK_READ_TIME(usage)	((usage)->shared_blk_read_time)
+#define PGAML_BLK_WRITE_TIME(usage)	((usage)->shared_blk_write_time)
+#else
+#define PGAML_BLK_READ_TIME(usage)	((usage)->blk_read_time)
+#define PGAML_BLK_WRITE_TIME(usage)	((usage)->blk_write_time)
+#endif
+
+/* 17: PGPROC.vxid, MyProcNumber. */
+#if PG_VERSION_NUM >= 170000
+#define PGAML_MY_LXID			(MyProc->vxid.lxid)
+#define PGAML_MY_PROC_NUMBER	(MyProcNumber)
+#else
+#define PGAML_MY_LXID			(MyProc->lxid)
+#define PGAML_MY_PROC_NUMBER	(MyProc->pgprocno)
+#endif
+
+/*
+ * 17: pg_stat_statements counts depth in the planner, and in utility
+ * statements whether or not it tracks them.
+ */
+#if PG_VERSION_NUM >= 170000
+#define PGAML_PLANNER_NESTS				true
+#define PGAML_UNTRACKED_UTILITY_NESTS	true
+#else
+#define PGAML_PLANNER_NESTS				false
+#define PGAML_UNTRACKED_UTILITY_NESTS	false
+#endif
+
+/* 17: DEALLOCATE is tracked; EXECUTE and PREPARE never are. */
+#if PG_VERSION_NUM >= 170000
+#define PGAML_UTILITY_HANDLED(n)	(!IsA(n, ExecuteStmt) && !IsA(n, PrepareStmt))
+#else
+#define PGAML_UTILITY_HANDLED(n) \
+	(!IsA(n, ExecuteStmt) && !IsA(n, PrepareStmt) && !IsA(n, DeallocateStmt))
+#endif
+
+/* 18: lists of constants are squashed, external parameters have locations. */
+#if PG_VERSION_NUM >= 180000
+#define PGAML_JUMBLE_SQUASHED(jstate)	((jstate)->has_squashed_lists)
+#define PGAML_LOCATION_IS_LIST(l)		((l)->squashed)
+#define PGAML_LOCATION_IS_PARAM(l)		((l)->extern_param)
+#define PGAML_ARRAY_LIST_START(a)		((a)->list_start)
+#else
+#define PGAML_JUMBLE_SQUASHED(jstate)	false
+#define PGAML_LOCATION_IS_LIST(l)		false
+#define PGAML_LOCATION_IS_PARAM(l)		false
+#define PGAML_ARRAY_LIST_START(a)		(-1)
+#endif
+
+/* 16: get_guc_variables returns an array built for the call. */
+static inline struct config_generic **
+pgaml_guc_variables(int *count)
+{
+#if PG_VERSION_NUM >= 160000
+	return get_guc_variables(count);
+#else
+	*count = GetNumConfigOptions();
+	return get_guc_variables();
+#endif
+}
+
+#endif							/* PGAML_COMPAT_H */
