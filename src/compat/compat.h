@@ -92,15 +92,21 @@
 #define PGAML_ARRAY_LIST_START(a)		(-1)
 #endif
 
-/* 16: get_guc_variables returns an array built for the call. */
-static inline struct config_generic **
-pgaml_guc_variables(int *count)
+/* 16: find_option is exported.  NULL when there is no such setting. */
+static inline struct config_generic *
+pgaml_find_setting(const char *name)
 {
 #if PG_VERSION_NUM >= 160000
-	return get_guc_variables(count);
+	return find_option(name, false, true, 0);
 #else
-	*count = GetNumConfigOptions();
-	return get_guc_variables();
+	struct config_generic **settings = get_guc_variables();
+
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+	{
+		if (strcmp(settings[i]->name, name) == 0)
+			return settings[i];
+	}
+	return NULL;
 #endif
 }
 
