@@ -2,10 +2,11 @@
  * facts_table.h
  *		The shared table of what is known of statements.
  *
- * One entry per (dbid, userid, queryid, search_path_hash, plan_id).  Hooks
- * insert or refresh under facts_lock taken conditionally; history/drain copies the
- * entries of its database that changed and removes those it has stored for
- * a while.  A full table drops the newcomer and counts it.
+ * A mailbox: hooks put entries in under facts_lock taken conditionally,
+ * history/drain takes those of its database out.  What parse analysis saw has
+ * plan_id 0 and nparams >= 0; what the planner made has its plan_id and
+ * nparams -1.  A full table drops the newcomer and counts it; every backend
+ * offers what it knows again after PGAML_FACTS_REFRESH ticks.
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_FACTS_TABLE_H
@@ -14,6 +15,7 @@
 #include "base/sample.h"
 
 #define PGAML_FACTS_ENTRIES 8192
+#define PGAML_FACTS_REFRESH 60	/* ticks */
 
 typedef struct PgamlFactsKey
 {
@@ -27,7 +29,6 @@ typedef struct PgamlFactsKey
 typedef struct PgamlFactsEntry
 {
 	PgamlFactsKey key;			/* must be first */
-	bool		changed;		/* since the last drain of its database */
 	PgamlStatementFacts facts;
 } PgamlFactsEntry;
 

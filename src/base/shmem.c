@@ -23,6 +23,7 @@ PgamlShared *pgaml_shared = NULL;
 PgamlRing  *pgaml_ring = NULL;
 PgamlSample *pgaml_ring_samples = NULL;
 HTAB	   *pgaml_facts = NULL;
+volatile uint8 *pgaml_active = NULL;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
@@ -49,6 +50,7 @@ shmem_request(void)
 	RequestAddinShmemSpace(MAXALIGN(sizeof(PgamlShared)));
 	RequestAddinShmemSpace(MAXALIGN(ring_size()));
 	RequestAddinShmemSpace(MAXALIGN(samples_size()));
+	RequestAddinShmemSpace(MAXALIGN(MaxBackends));
 	RequestAddinShmemSpace(hash_estimate_size(PGAML_FACTS_ENTRIES, sizeof(PgamlFactsEntry)));
 	RequestNamedLWLockTranche(TRANCHE_NAME, 2);
 }
@@ -70,7 +72,6 @@ init_shared(void)
 	pg_atomic_init_u64(&pgaml_shared->thinned, 0);
 	pg_atomic_init_u64(&pgaml_shared->facts_skipped, 0);
 	pg_atomic_init_u64(&pgaml_shared->errors, 0);
-	pg_atomic_init_u32(&pgaml_shared->active, 0);
 }
 
 static void
@@ -89,6 +90,7 @@ shmem_startup(void)
 	bool		found;
 	bool		ring_found;
 	HASHCTL		info;
+	uint8	   *active;
 
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
@@ -98,6 +100,7 @@ shmem_startup(void)
 	pgaml_ring = NULL;
 	pgaml_ring_samples = NULL;
 	pgaml_facts = NULL;
+	pgaml_active = NULL;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	pgaml_shared = ShmemInitStruct("pganalytics_ml", sizeof(PgamlShared), &found);
@@ -107,11 +110,16 @@ shmem_startup(void)
 	if (!ring_found)
 		init_ring();
 	pgaml_ring_samples = ShmemInitStruct("pganalytics_ml samples", samples_size(), &ring_found);
+	active = ShmemInitStruct("pganalytics_ml active", MaxBackends, &ring_found);
+	if (!ring_found)
+		memset(active, 0, MaxBackends);
+	pgaml_active = active;
 	memset(&info, 0, sizeof(info));
 	info.keysize = sizeof(PgamlFactsKey);
 	info.entrysize = sizeof(PgamlFactsEntry);
 	pgaml_facts = ShmemInitHash("pganalytics_ml facts", PGAML_FACTS_ENTRIES,
-								PGAML_FACTS_ENTRIES, &info, HASH_ELEM | HASH_BLOBS);
+								PGAML_FACTS_ENTRIES, &info,
+								HASH_ELEM | HASH_BLOBS | HASH_FIXED_SIZE);
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -193,6 +201,16 @@ pgaml_shmem_forget_database(Oid dbid)
 		pg_atomic_fetch_add_u64(&pgaml_shared->directory_version, 1);
 	}
 	LWLockRelease(pgaml_shared->lock);
+}
+
+int
+pgaml_shmem_active(void)
+{
+	int			count = 0;
+
+	for (int i = 0; pgaml_active != NULL && i < MaxBackends; i++)
+		count += pgaml_active[i];
+	return count;
 }
 
 void

@@ -93,22 +93,34 @@ typedef struct PgamlShared
 	PgamlDatabase databases[PGAML_MAX_DATABASES];
 	PgamlWorkerSlot workers[16];	/* PGAML_WORKERS_MAX */
 
-	/* atomic */
+	/* atomic, read by every statement */
+	char		pad1[PG_CACHE_LINE_SIZE];
 	pg_atomic_uint64 directory_version; /* rises with every change of databases */
 	pg_atomic_uint64 tick;		/* rises with every drain; restarts thinning */
+
+	/* atomic, written now and then */
+	char		pad2[PG_CACHE_LINE_SIZE];
 	pg_atomic_uint64 executions;	/* executions that capture looked at, as flushed by backends */
 	pg_atomic_uint64 samples;	/* samples put into the ring */
 	pg_atomic_uint64 dropped;	/* samples lost because the ring was full */
 	pg_atomic_uint64 thinned;	/* executions not sampled on purpose, as flushed by backends */
 	pg_atomic_uint64 facts_skipped; /* statement facts not stored: lock busy or table full */
 	pg_atomic_uint64 errors;	/* internal errors in hooks */
-	pg_atomic_uint32 active;	/* statements being executed */
 } PgamlShared;
 
 extern PgamlShared *pgaml_shared;
 extern PgamlRing *pgaml_ring;
 extern PgamlSample *pgaml_ring_samples; /* ring->size entries */
 extern HTAB *pgaml_facts;		/* PgamlFactsEntry by its key */
+
+/*
+ * One byte per backend, 1 while it executes a statement.  Only its owner
+ * writes it, with a plain store: no bus lock on the path of every statement.
+ */
+extern volatile uint8 *pgaml_active;	/* MaxBackends entries */
+
+/* Backends executing a statement now; 0 when not preloaded. */
+extern int	pgaml_shmem_active(void);
 
 /* Install the request and startup hooks; called from _PG_init under preload. */
 extern void pgaml_shmem_install(void);

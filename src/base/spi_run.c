@@ -29,6 +29,8 @@
 #define EXTENSION_NAME	"pganalytics_ml"
 #define PGSS_NAME		"pg_stat_statements"
 
+static int	open_brackets = 0;
+
 /* Owner and schema of an extension; false when it is not installed. */
 static bool
 extension_row(const char *name, Oid *owner, Oid *schema)
@@ -62,11 +64,25 @@ pgaml_extension_oid(void)
 	return get_extension_oid(EXTENSION_NAME, true);
 }
 
+/* Runs when the SPI context goes away: at SPI_finish or at (sub)transaction abort. */
+static void
+bracket_gone(void *arg)
+{
+	open_brackets--;
+}
+
+bool
+pgaml_spi_inside(void)
+{
+	return open_brackets > 0;
+}
+
 void
 pgaml_spi_open(PgamlSpi *spi)
 {
 	Oid			owner;
 	Oid			schema;
+	MemoryContextCallback *gone;
 
 	if (!extension_row(EXTENSION_NAME, &owner, &schema))
 		ereport(ERROR,
@@ -82,6 +98,10 @@ pgaml_spi_open(PgamlSpi *spi)
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
+	gone = palloc0(sizeof(MemoryContextCallback));
+	gone->func = bracket_gone;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, gone);
+	open_brackets++;
 }
 
 void

@@ -30,6 +30,12 @@ extern void pgaml_spi_open(PgamlSpi *spi);
 extern void pgaml_spi_close(PgamlSpi *spi);
 
 /*
+ * Is a bracket open in this backend?  What runs inside is the extension's own
+ * work and is not captured.
+ */
+extern bool pgaml_spi_inside(void);
+
+/*
  * Run one statement with parameters; rows are in SPI_tuptable, their number
  * is returned.  read_only uses the active snapshot and must be true on a
  * standby; otherwise a fresh snapshot is taken.  Errors are raised.

@@ -18,7 +18,7 @@ extern void pgaml_capture_install(void);
  */
 extern int	pgaml_capture_take_samples(Oid dbid, PgamlSample *out, int max);
 
-/* Copy at most max changed statement facts of this database into out and mark them stored. */
+/* Move at most max statement facts of this database into out. */
 extern int	pgaml_capture_take_facts(Oid dbid, PgamlStatementFacts *out, int max);
 
 /* Free everything that belongs to databases not in the directory. */
