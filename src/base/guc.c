@@ -13,6 +13,7 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+#include "base/fault.h"
 #include "base/guc.h"
 
 #define MINUTES_PER_DAY		(24 * 60)
@@ -162,5 +163,6 @@ pgaml_guc_define(void)
 				"Nominal coverage of prediction intervals.",
 				&pgaml_prediction_interval, 0.5, 0.99, PGC_USERSET);
 
+	pgaml_fault_define();
 	MarkGUCPrefixReserved("pganalytics_ml");
 }

@@ -10,6 +10,7 @@
 
 #include "miscadmin.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
 
@@ -132,9 +133,8 @@ pgaml_shmem_install(void)
 	shmem_startup_hook = shmem_startup;
 }
 
-/* Entry of a database, or NULL.  The caller holds the lock. */
-static PgamlDatabase *
-find_database(Oid dbid)
+PgamlDatabase *
+pgaml_shmem_find_database(Oid dbid)
 {
 	for (int i = 0; i < PGAML_MAX_DATABASES; i++)
 	{
@@ -152,7 +152,7 @@ pgaml_shmem_database_known(Oid dbid)
 	if (pgaml_shared == NULL)
 		return false;
 	LWLockAcquire(pgaml_shared->lock, LW_SHARED);
-	known = find_database(dbid) != NULL;
+	known = pgaml_shmem_find_database(dbid) != NULL;
 	LWLockRelease(pgaml_shared->lock);
 	return known;
 }
@@ -162,7 +162,7 @@ pgaml_shmem_database_try(Oid dbid, bool *known)
 {
 	if (pgaml_shared == NULL || !LWLockConditionalAcquire(pgaml_shared->lock, LW_SHARED))
 		return false;
-	*known = find_database(dbid) != NULL;
+	*known = pgaml_shmem_find_database(dbid) != NULL;
 	LWLockRelease(pgaml_shared->lock);
 	return true;
 }
@@ -173,10 +173,10 @@ pgaml_shmem_register_database(Oid dbid)
 	PgamlDatabase *entry;
 
 	LWLockAcquire(pgaml_shared->lock, LW_EXCLUSIVE);
-	entry = find_database(dbid);
+	entry = pgaml_shmem_find_database(dbid);
 	if (entry == NULL)
 	{
-		entry = find_database(InvalidOid);
+		entry = pgaml_shmem_find_database(InvalidOid);
 		if (entry != NULL)
 		{
 			memset(entry, 0, sizeof(PgamlDatabase));
@@ -184,18 +184,27 @@ pgaml_shmem_register_database(Oid dbid)
 			pg_atomic_fetch_add_u64(&pgaml_shared->directory_version, 1);
 		}
 	}
+	if (entry != NULL)
+	{
+		entry->announced = ++pgaml_shared->announcements;
+		entry->failures = 0;
+		entry->last_visit = 0;
+		entry->next_visit = 0;
+	}
+	if (pgaml_shared->launcher_latch != NULL)
+		SetLatch(pgaml_shared->launcher_latch);
 	LWLockRelease(pgaml_shared->lock);
 	return entry != NULL;
 }
 
 void
-pgaml_shmem_forget_database(Oid dbid)
+pgaml_shmem_forget_database(Oid dbid, uint64 announcements)
 {
 	PgamlDatabase *entry;
 
 	LWLockAcquire(pgaml_shared->lock, LW_EXCLUSIVE);
-	entry = find_database(dbid);
-	if (entry != NULL)
+	entry = pgaml_shmem_find_database(dbid);
+	if (entry != NULL && entry->announced <= announcements)
 	{
 		memset(entry, 0, sizeof(PgamlDatabase));
 		pg_atomic_fetch_add_u64(&pgaml_shared->directory_version, 1);

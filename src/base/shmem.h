@@ -26,13 +26,29 @@
 
 #define PGAML_MAX_DATABASES 256 /* databases with the extension whose statements are captured */
 
+#define PGAML_VISIT_STEPS	4	/* steps of a visit that fail and back off apart */
+#define PGAML_ERROR_LEN		192 /* bytes kept of an error message, with the terminating zero */
+
+/* How one step of the visits to a database fares. */
+typedef struct PgamlStepState
+{
+	int32		failures;		/* in a row */
+	uint32		message_hash;	/* of the message logged last: the same one is not logged again */
+	TimestampTz retry_at;		/* not before; 0: at the next visit */
+} PgamlStepState;
+
 /* A database that is known to have the extension. */
 typedef struct PgamlDatabase
 {
 	Oid			dbid;			/* InvalidOid: free */
-	TimestampTz last_visit;		/* end of the last successful visit; 0 */
+	uint64		announced;		/* value of announcements when it was entered last */
+	TimestampTz last_visit;		/* start of the last completed visit; 0 */
 	TimestampTz next_visit;		/* when the next one is due */
 	int32		failures;		/* visits that failed in a row */
+	PgamlStepState visit;		/* what comes before the steps: is it there, in this version? */
+	PgamlStepState steps[PGAML_VISIT_STEPS];
+	TimestampTz error_at;		/* of last_error; 0: never failed */
+	char		last_error[PGAML_ERROR_LEN];	/* ASCII */
 } PgamlDatabase;
 
 typedef enum PgamlWorkerState
@@ -49,8 +65,10 @@ typedef struct PgamlWorkerSlot
 	PgamlWorkerState state;
 	Oid			dbid;
 	int			pid;			/* 0 until it runs */
+	uint32		serial;			/* tells this use of the slot from an earlier one */
+	uint64		announcements;	/* value of announcements at the start */
 	bool		has_extension;	/* result of the visit */
-	bool		succeeded;		/* every step was done */
+	bool		succeeded;		/* it came to its end */
 	double		progress;		/* 0..1 */
 	TimestampTz started_at;
 } PgamlWorkerSlot;
@@ -90,6 +108,7 @@ typedef struct PgamlShared
 	/* protected by lock */
 	Latch	   *launcher_latch; /* NULL while no launcher runs */
 	int			launcher_pid;
+	uint64		announcements;	/* databases ever entered into the directory */
 	PgamlDatabase databases[PGAML_MAX_DATABASES];
 	PgamlWorkerSlot workers[16];	/* PGAML_WORKERS_MAX */
 
@@ -135,13 +154,20 @@ extern bool pgaml_shmem_database_known(Oid dbid);
 extern bool pgaml_shmem_database_try(Oid dbid, bool *known);
 
 /*
- * Enter a database into the directory; its next visit is due at once.  Returns
- * false when the directory is full.  Entering it again changes nothing.
+ * Enter a database into the directory and wake the launcher: its next visit is
+ * due at once.  Entering it again only makes it due and counts as a new
+ * announcement.  Returns false when the directory is full.
  */
 extern bool pgaml_shmem_register_database(Oid dbid);
 
-/* Take a database out of the directory. */
-extern void pgaml_shmem_forget_database(Oid dbid);
+/*
+ * Take a database out of the directory, unless it was announced again after
+ * announcements had the given value: who looked before that saw the past.
+ */
+extern void pgaml_shmem_forget_database(Oid dbid, uint64 announcements);
+
+/* Entry of a database, or NULL.  The caller holds the lock. */
+extern PgamlDatabase *pgaml_shmem_find_database(Oid dbid);
 
 /* Raise OBJECT_NOT_IN_PREREQUISITE_STATE with the line to add. */
 extern void pgaml_require_preload(const char *what);

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ * fault.h
+ *		Named points at which a test makes the code fail.
+ *
+ * Compiled in with `make PGAML_CFLAGS=-DPGAML_FAULTS` only; a release build
+ * holds neither the points nor the setting.  pganalytics_ml.fault takes
+ * 'point=action' with the actions
+ *		error	raise an ERROR
+ *		kill	end this process by SIGKILL
+ *		wait	stay, interruptible, until the setting names another point
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_FAULT_H
+#define PGAML_FAULT_H
+
+#ifdef PGAML_FAULTS
+#define PGAML_FAULT(point)	pgaml_fault(point)
+
+extern void pgaml_fault(const char *point);
+extern void pgaml_fault_define(void);
+#else
+#define PGAML_FAULT(point)	((void) 0)
+#define pgaml_fault_define()	((void) 0)
+#endif
+
+#endif							/* PGAML_FAULT_H */
