@@ -13,6 +13,7 @@
 
 #include "base/guc.h"
 #include "base/shmem.h"
+#include "capture/capture.h"
 
 PG_MODULE_MAGIC;
 
@@ -27,4 +28,5 @@ _PG_init(void)
 		return;
 
 	pgaml_shmem_install();
+	pgaml_capture_install();
 }

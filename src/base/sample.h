@@ -130,7 +130,8 @@ typedef struct PgamlStatementFacts
 	TimestampTz seen_at;
 	int32		nparams;		/* -1: not seen by parse analysis */
 	Oid			param_types[PGAML_MAX_PARAMS];	/* of $1..$n of the normalized text */
-	char		search_path[PGAML_SEARCH_PATH_LEN]; /* empty when cut */
+	bool		search_path_cut;	/* it was longer than this; search_path is empty */
+	char		search_path[PGAML_SEARCH_PATH_LEN];
 	PgamlPlanFacts plan;		/* last plan; plan_id 0: none yet */
 } PgamlStatementFacts;
 

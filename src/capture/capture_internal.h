@@ -1,0 +1,84 @@
+/*-------------------------------------------------------------------------
+ * capture_internal.h
+ *		What the files of this room share.
+ *
+ * hooks.c asks watch.c whether a statement counts, sampling.c whether this
+ * execution is sampled, record.c to follow it; known_plans.c and
+ * statement.c describe plans and statements once; mailbox.c hands records
+ * over.  Nothing here raises an error, waits, or reads a catalog.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_CAPTURE_INTERNAL_H
+#define PGAML_CAPTURE_INTERNAL_H
+
+#include "executor/execdesc.h"
+#include "parser/analyze.h"
+
+#include "base/facts_table.h"
+#include "base/sample.h"
+
+/* ---- watch.c: what counts ---- */
+
+/* Depth as pg_stat_statements counts it; 0 is a statement of the client. */
+extern int	pgaml_watch_depth;
+
+/* One level deeper, and back.  The outermost level marks the backend active. */
+extern void pgaml_watch_enter(void);
+extern void pgaml_watch_leave(void);
+
+/* Does pg_stat_statements count a statement at this depth, and do we watch it? */
+extern bool pgaml_watch_on(void);
+
+/* Does a utility statement add a level of depth? */
+extern bool pgaml_watch_utility_nests(const Node *statement);
+
+/* Executions and thinned ones are counted here and flushed to shared memory now and then. */
+extern void pgaml_watch_count(uint32 executions, uint32 thinned);
+extern void pgaml_watch_flush(void);
+
+/* ---- sampling.c: which executions ---- */
+
+typedef struct PgamlRhythm
+{
+	uint64		key;			/* statement and coarse shape of its plan */
+	uint64		tick;			/* the tick in which executions were counted */
+	uint32		executions;		/* in this backend and tick */
+	int64		last_plan_id;	/* plan whose facts were offered last; 0 */
+} PgamlRhythm;
+
+/* Executions this one stands for, or 0: leave it.  *rhythm is where this statement is counted. */
+extern float pgaml_sampling_weight(const PlannedStmt *plan, PgamlRhythm **rhythm);
+
+/* ---- known_plans.c: plans seen before ---- */
+
+/* Plan id and values of this plan; walks it only when it is new here. */
+extern void pgaml_known_plan(const PlannedStmt *plan, PgamlRhythm *rhythm, PgamlSample *sample);
+
+/* ---- statement.c: parameter types and search_path ---- */
+
+/* Hash of the search_path in force, never 0. */
+extern int64 pgaml_search_path_hash(void);
+
+/* Key and search_path of facts about a statement of the current user; the rest is zeroed. */
+extern void pgaml_statement_begin(PgamlStatementFacts *facts, int64 queryid);
+
+/* Offer what parse analysis knows of a statement, once per statement, user and path. */
+extern void pgaml_statement_seen(const Query *query, const JumbleState *jstate);
+
+/* ---- record.c: one execution from start to end ---- */
+
+extern void pgaml_record_planned(int64 queryid, double ms);
+extern void pgaml_record_forget_planned(void);
+extern void pgaml_record_start(QueryDesc *query);
+extern void pgaml_record_failed(QueryDesc *query);
+extern void pgaml_record_end(QueryDesc *query);
+
+/* ---- mailbox.c: the way to the worker ---- */
+
+/* Put a sample into the ring, or drop and count it. */
+extern void pgaml_mailbox_put_sample(const PgamlSample *sample);
+
+/* Put or replace facts; false when the lock is busy or the table full. */
+extern bool pgaml_mailbox_put_facts(const PgamlStatementFacts *facts);
+
+#endif							/* PGAML_CAPTURE_INTERNAL_H */

@@ -1,0 +1,227 @@
+/*-------------------------------------------------------------------------
+ * hooks.c
+ *		The hooks themselves: depth, and calls into the rest of the room.
+ *
+ * Every hook calls the previous one or the standard function, exactly once.
+ * Depth is counted where pg_stat_statements of the same major counts it, for
+ * all statements, also while capture is off, and restored in PG_FINALLY.
+ * Hooks are guests: no error of ours, no waiting, no catalog access.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/parallel.h"
+#include "executor/executor.h"
+#include "optimizer/planner.h"
+#include "parser/analyze.h"
+#include "portability/instr_time.h"
+#include "tcop/utility.h"
+
+#include "base/shmem.h"
+#include "compat/compat.h"
+#include "capture/capture.h"
+#include "capture/capture_internal.h"
+
+static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
+static planner_hook_type prev_planner = NULL;
+static ExecutorStart_hook_type prev_executor_start = NULL;
+static ExecutorRun_hook_type prev_executor_run = NULL;
+static ExecutorFinish_hook_type prev_executor_finish = NULL;
+static ExecutorEnd_hook_type prev_executor_end = NULL;
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+static void
+capture_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
+{
+	if (prev_post_parse_analyze)
+		prev_post_parse_analyze(pstate, query, jstate);
+
+	if (jstate != NULL && query->queryId != 0 && query->utilityStmt == NULL && pgaml_watch_on())
+		pgaml_statement_seen(query, jstate);
+}
+
+static PlannedStmt *
+call_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+{
+	if (prev_planner)
+		return prev_planner(parse, query_string, cursor_options, params);
+	return standard_planner(parse, query_string, cursor_options, params);
+}
+
+/* Statements that the planner runs while it folds constants are nested. */
+static PlannedStmt *
+call_planner_nested(Query *parse, const char *query_string, int cursor_options,
+					ParamListInfo params)
+{
+	PlannedStmt *result;
+
+	pgaml_watch_enter();
+	PG_TRY();
+	{
+		result = call_planner(parse, query_string, cursor_options, params);
+	}
+	PG_FINALLY();
+	{
+		pgaml_watch_leave();
+	}
+	PG_END_TRY();
+	return result;
+}
+
+static PlannedStmt *
+capture_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
+{
+	int64		queryid = (int64) parse->queryId;
+	bool		timed = queryid != 0 && pgaml_watch_on();
+	instr_time	start;
+	instr_time	end;
+	PlannedStmt *result;
+
+	if (timed)
+		INSTR_TIME_SET_CURRENT(start);
+	if (PGAML_PLANNER_NESTS)
+		result = call_planner_nested(parse, query_string, cursor_options, params);
+	else
+		result = call_planner(parse, query_string, cursor_options, params);
+	if (timed)
+	{
+		INSTR_TIME_SET_CURRENT(end);
+		INSTR_TIME_SUBTRACT(end, start);
+		pgaml_record_planned(queryid, INSTR_TIME_GET_MILLISEC(end));
+	}
+	return result;
+}
+
+static void
+capture_executor_start(QueryDesc *queryDesc, int eflags)
+{
+	if (prev_executor_start)
+		prev_executor_start(queryDesc, eflags);
+	else
+		standard_ExecutorStart(queryDesc, eflags);
+
+	if (queryDesc->plannedstmt->queryId != 0 && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 &&
+		pgaml_watch_on())
+		pgaml_record_start(queryDesc);
+}
+
+static void
+capture_executor_run(PGAML_RUN_PARAMS)
+{
+	volatile bool done = false;
+
+	pgaml_watch_enter();
+	PG_TRY();
+	{
+		if (prev_executor_run)
+			prev_executor_run(PGAML_RUN_ARGS);
+		else
+			standard_ExecutorRun(PGAML_RUN_ARGS);
+		done = true;
+	}
+	PG_FINALLY();
+	{
+		pgaml_watch_leave();
+		if (!done && queryDesc->plannedstmt->queryId != 0)
+			pgaml_record_failed(queryDesc);
+	}
+	PG_END_TRY();
+}
+
+static void
+capture_executor_finish(QueryDesc *queryDesc)
+{
+	volatile bool done = false;
+
+	pgaml_watch_enter();
+	PG_TRY();
+	{
+		if (prev_executor_finish)
+			prev_executor_finish(queryDesc);
+		else
+			standard_ExecutorFinish(queryDesc);
+		done = true;
+	}
+	PG_FINALLY();
+	{
+		pgaml_watch_leave();
+		if (!done && queryDesc->plannedstmt->queryId != 0)
+			pgaml_record_failed(queryDesc);
+	}
+	PG_END_TRY();
+}
+
+static void
+capture_executor_end(QueryDesc *queryDesc)
+{
+	if (queryDesc->plannedstmt->queryId != 0)
+		pgaml_record_end(queryDesc);
+
+	if (prev_executor_end)
+		prev_executor_end(queryDesc);
+	else
+		standard_ExecutorEnd(queryDesc);
+}
+
+static void
+call_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+					 ProcessUtilityContext context, ParamListInfo params,
+					 QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context, params,
+							 environment, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params,
+								environment, dest, qc);
+}
+
+/*
+ * CAUTION: *pstmt may be gone after the call, after a ROLLBACK for example.
+ */
+static void
+capture_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+						ProcessUtilityContext context, ParamListInfo params,
+						QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (!pgaml_watch_utility_nests(pstmt->utilityStmt))
+	{
+		call_process_utility(pstmt, query_string, read_only_tree, context, params,
+							 environment, dest, qc);
+		return;
+	}
+
+	pgaml_watch_enter();
+	PG_TRY();
+	{
+		call_process_utility(pstmt, query_string, read_only_tree, context, params,
+							 environment, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		pgaml_watch_leave();
+	}
+	PG_END_TRY();
+
+	/* What EXPLAIN planned is not what runs next. */
+	pgaml_record_forget_planned();
+}
+
+void
+pgaml_capture_install(void)
+{
+	prev_post_parse_analyze = post_parse_analyze_hook;
+	post_parse_analyze_hook = capture_post_parse_analyze;
+	prev_planner = planner_hook;
+	planner_hook = capture_planner;
+	prev_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = capture_executor_start;
+	prev_executor_run = ExecutorRun_hook;
+	ExecutorRun_hook = capture_executor_run;
+	prev_executor_finish = ExecutorFinish_hook;
+	ExecutorFinish_hook = capture_executor_finish;
+	prev_executor_end = ExecutorEnd_hook;
+	ExecutorEnd_hook = capture_executor_end;
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = capture_process_utility;
+}

@@ -1,0 +1,325 @@
+/*-------------------------------------------------------------------------
+ * record.c
+ *		Follows one execution from its start to its end, error or cancel.
+ *
+ * A sampled execution has a Followed record in its es_query_cxt, linked in a
+ * list of this backend; a reset callback takes it off the list, so an
+ * execution that is dropped without an end leaves nothing behind.  Executions
+ * that are not sampled cost a look at the list's head.
+ *
+ * Every execution is counted once: a thinned one at its start, a sampled one
+ * when its outcome is known.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "common/hashfn.h"
+#include "executor/instrument.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "base/mix.h"
+#include "base/shmem.h"
+#include "compat/compat.h"
+#include "capture/capture_internal.h"
+
+#define PLANNED_SLOTS	4		/* statements planned and not yet started */
+
+typedef struct Followed
+{
+	struct Followed *next;
+	QueryDesc  *query;			/* NULL once the outcome is known */
+	MemoryContextCallback gone;
+	PgamlSample sample;
+} Followed;
+
+/* Where this session is; changed by every watched execution. */
+typedef struct Session
+{
+	int64		id;				/* 0 until asked for */
+	LocalTransactionId lxid;	/* of the current transaction */
+	int64		transaction_no;
+	int32		place;			/* statements started in the transaction */
+	int64		previous_queryid;
+	int64		previous_rows;
+} Session;
+
+typedef struct Planned
+{
+	int64		queryid;		/* 0: free */
+	double		ms;
+} Planned;
+
+static Followed *followed_list = NULL;
+static Session session = {.previous_rows = -1};
+static Planned planned[PLANNED_SLOTS];
+static int	planned_count = 0;	/* slots in use, or more; 0: none */
+
+/* application_name last hashed. */
+static char hashed_name[NAMEDATALEN];
+static int32 name_hash = 0;
+
+/* ---- planning time ---- */
+
+void
+pgaml_record_planned(int64 queryid, double ms)
+{
+	Planned    *slot = &planned[planned_count++ % PLANNED_SLOTS];
+
+	slot->queryid = queryid;
+	slot->ms = ms;
+}
+
+void
+pgaml_record_forget_planned(void)
+{
+	if (planned_count == 0)
+		return;
+	planned_count = 0;
+	memset(planned, 0, sizeof(planned));
+}
+
+/* Time of the planning that led to this execution, NaN if it came from a cache. */
+static double
+take_planned(int64 queryid)
+{
+	for (int i = 0; i < PLANNED_SLOTS && planned_count > 0; i++)
+	{
+		if (planned[i].queryid == queryid)
+		{
+			planned[i].queryid = 0;
+			return planned[i].ms;
+		}
+	}
+	return NAN;
+}
+
+/* ---- start ---- */
+
+static void
+advance_session(void)
+{
+	LocalTransactionId lxid = PGAML_MY_LXID;
+
+	if (session.lxid != lxid)
+	{
+		session.lxid = lxid;
+		session.transaction_no++;
+		session.place = 0;
+	}
+	session.place++;
+}
+
+static int32
+application_hash(void)
+{
+	const char *name = application_name ? application_name : "";
+
+	if (name_hash == 0 || strncmp(name, hashed_name, NAMEDATALEN - 1) != 0)
+	{
+		strlcpy(hashed_name, name, NAMEDATALEN);
+		name_hash = (int32) hash_bytes((const unsigned char *) hashed_name,
+									   (int) strlen(hashed_name));
+	}
+	return name_hash;
+}
+
+/* What is known when an execution starts; the rest is not instrumented yet. */
+static void
+describe_start(QueryDesc *query, double planning_ms, PgamlSample *sample)
+{
+	if (session.id == 0)
+		session.id = (int64) pgaml_mix((uint64) MyProcPid, (uint64) MyStartTimestamp);
+	sample->dbid = MyDatabaseId;
+	sample->queryid = (int64) query->plannedstmt->queryId;
+	sample->active_backends = (int16) (pgaml_shmem_active() + (pgaml_watch_depth == 0 ? 1 : 0));
+	sample->planning_ms = planning_ms;
+	sample->top_rows_estimated = query->plannedstmt->planTree->plan_rows;
+	sample->top_rows_true = NAN;
+	sample->worst_rows_estimated = NAN;
+	sample->worst_rows_true = NAN;
+	sample->worst_node = -1;
+	sample->sort_memory_kb = -1;
+	sample->hash_memory_kb = -1;
+	sample->batches = -1;
+	sample->place = session.place;
+	sample->session_id = session.id;
+	sample->transaction_no = session.transaction_no;
+	sample->previous_queryid = session.previous_queryid;
+	sample->previous_rows = session.previous_rows;
+	sample->application_hash = application_hash();
+}
+
+/* Reset callback: the query's memory goes away. */
+static void
+forget_followed(void *arg)
+{
+	Followed  **link = &followed_list;
+
+	while (*link != NULL && *link != arg)
+		link = &(*link)->next;
+	if (*link != NULL)
+		*link = (*link)->next;
+}
+
+/*
+ * Allocates in es_query_cxt, as pg_stat_statements does.  Counts an error
+ * and leaves the execution alone when there is no memory for the record.
+ */
+static void
+follow(QueryDesc *query, float weight, PgamlRhythm *rhythm, double planning_ms)
+{
+	MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
+	Followed   *followed = palloc_extended(sizeof(Followed), MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
+
+	if (followed == NULL)
+	{
+		MemoryContextSwitchTo(old);
+		pg_atomic_fetch_add_u64(&pgaml_shared->errors, 1);
+		pgaml_watch_count(1, 0);
+		return;
+	}
+	if (query->totaltime == NULL)
+		query->totaltime = InstrAlloc(1, INSTRUMENT_ALL, false);
+	MemoryContextSwitchTo(old);
+
+	describe_start(query, planning_ms, &followed->sample);
+	followed->sample.weight = weight;
+	pgaml_known_plan(query->plannedstmt, rhythm, &followed->sample);
+	followed->query = query;
+	followed->gone.func = forget_followed;
+	followed->gone.arg = followed;
+	MemoryContextRegisterResetCallback(query->estate->es_query_cxt, &followed->gone);
+	followed->next = followed_list;
+	followed_list = followed;
+}
+
+void
+pgaml_record_start(QueryDesc *query)
+{
+	PgamlRhythm *rhythm;
+	float		weight;
+	double		planning_ms;
+
+	advance_session();
+	planning_ms = take_planned((int64) query->plannedstmt->queryId);
+	weight = pgaml_sampling_weight(query->plannedstmt, &rhythm);
+	if (weight > 0.0f)
+		follow(query, weight, rhythm, planning_ms);
+	else
+		pgaml_watch_count(1, 1);
+}
+
+/* ---- end ---- */
+
+static Followed *
+find_followed(const QueryDesc *query)
+{
+	Followed   *followed = followed_list;
+
+	while (followed != NULL && followed->query != query)
+		followed = followed->next;
+	return followed;
+}
+
+static void
+describe_usage(const BufferUsage *buffers, const WalUsage *wal, PgamlSample *sample)
+{
+	sample->shared_blks_hit = buffers->shared_blks_hit;
+	sample->shared_blks_read = buffers->shared_blks_read;
+	sample->shared_blks_dirtied = buffers->shared_blks_dirtied;
+	sample->shared_blks_written = buffers->shared_blks_written;
+	sample->temp_blks_read = buffers->temp_blks_read;
+	sample->temp_blks_written = buffers->temp_blks_written;
+	sample->blk_read_ms = NAN;
+	sample->blk_write_ms = NAN;
+	if (track_io_timing)
+	{
+		sample->blk_read_ms = INSTR_TIME_GET_MILLISEC(PGAML_BLK_READ_TIME(buffers));
+		sample->blk_write_ms = INSTR_TIME_GET_MILLISEC(PGAML_BLK_WRITE_TIME(buffers));
+	}
+	sample->wal_bytes = (int64) wal->wal_bytes;
+}
+
+/* Time so far, in ms, also while the clock is running. */
+static double
+elapsed_ms(const Instrumentation *total)
+{
+	double		ms = total->total * 1000.0 + INSTR_TIME_GET_MILLISEC(total->counter);
+	instr_time	now;
+
+	if (!INSTR_TIME_IS_ZERO(total->starttime))
+	{
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, total->starttime);
+		ms += INSTR_TIME_GET_MILLISEC(now);
+	}
+	return ms;
+}
+
+/* Give the sample away.  It cannot be found again. */
+static void
+hand_over(Followed *followed, PgamlOutcome outcome)
+{
+	PgamlSample *sample = &followed->sample;
+
+	sample->outcome = (char) outcome;
+	sample->sampled_at = GetCurrentTimestamp();
+	sample->userid = GetUserId();
+	sample->toplevel = pgaml_watch_depth == 0;
+	pgaml_mailbox_put_sample(sample);
+	pgaml_watch_count(1, 0);
+	followed->query = NULL;
+}
+
+void
+pgaml_record_failed(QueryDesc *query)
+{
+	Followed   *followed = find_followed(query);
+	Instrumentation *total = query->totaltime;
+
+	if (!pgaml_watch_on())
+		return;
+	session.previous_queryid = (int64) query->plannedstmt->queryId;
+	session.previous_rows = -1;
+	if (followed == NULL || total == NULL)
+		return;
+	followed->sample.execution_ms = elapsed_ms(total);
+	followed->sample.rows = (int64) PGAML_ROWS_PROCESSED(query->estate);
+	if (!INSTR_TIME_IS_ZERO(total->starttime))
+	{
+		BufferUsageAccumDiff(&total->bufusage, &pgBufferUsage, &total->bufusage_start);
+		WalUsageAccumDiff(&total->walusage, &pgWalUsage, &total->walusage_start);
+	}
+	describe_usage(&total->bufusage, &total->walusage, &followed->sample);
+	hand_over(followed, geterrcode() == ERRCODE_QUERY_CANCELED ?
+			  PGAML_OUTCOME_CANCELLED : PGAML_OUTCOME_ERROR);
+}
+
+void
+pgaml_record_end(QueryDesc *query)
+{
+	Followed   *followed = followed_list != NULL ? find_followed(query) : NULL;
+	PgamlSample *sample;
+
+	if (!pgaml_watch_on())
+		return;
+	session.previous_queryid = (int64) query->plannedstmt->queryId;
+	session.previous_rows = (int64) PGAML_ROWS_PROCESSED(query->estate);
+	if (followed == NULL || query->totaltime == NULL)
+		return;
+
+	/* Several hooks may do this; the first one does the work. */
+	InstrEndLoop(query->totaltime);
+	sample = &followed->sample;
+	sample->execution_ms = query->totaltime->total * 1000.0;
+	sample->rows = session.previous_rows;
+	if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE)
+		sample->top_rows_true = (double) sample->rows;
+	describe_usage(&query->totaltime->bufusage, &query->totaltime->walusage, sample);
+	hand_over(followed, PGAML_OUTCOME_DONE);
+}
