@@ -21,6 +21,19 @@ typedef struct PgamlTick
 	const char *reason;			/* of the history_windows row it wrote, or NULL */
 } PgamlTick;
 
+/*
+ * Serialise with every other collector of this database until the end of the
+ * transaction: locks collector_state.  Waits; set lock_timeout where that
+ * must end.  The functions below take it themselves where they need it.
+ */
+extern void pgaml_history_lock(void);
+
+/*
+ * Until the bracket closes: our own statements stay out of pg_stat_statements,
+ * and are neither compiled nor run in parallel.
+ */
+extern void pgaml_history_quiet(void);
+
 /* Read pg_stat_statements once and add its growth to history. */
 extern void pgaml_history_collect(PgamlTick *tick);
 
@@ -33,7 +46,7 @@ extern int64 pgaml_history_drain(void);
 /* Delete what is older or more than the settings allow; at most once a minute. */
 extern void pgaml_history_retire(void);
 
-/* True when a tick is due at now, by collect_interval and the end of the bucket. */
+/* When the tick after last_tick is due: a collect_interval later, or at the end of its bucket. */
 extern TimestampTz pgaml_history_next_due(TimestampTz last_tick);
 
 #endif							/* PGAML_HISTORY_H */

@@ -9,7 +9,7 @@ CREATE TABLE pganalytics.statements (
     plannable   boolean,                -- false: utility statement, kept without text; NULL: not known yet
     query       text,                   -- normalized, without literals and comments
     PRIMARY KEY (queryid, origin)
-);
+) WITH (fillfactor = 80, toast_tuple_target = 128);
 COMMENT ON TABLE pganalytics.statements IS 'one row per queryid seen in this database';
 
 CREATE TABLE pganalytics.statement_users (
@@ -32,7 +32,9 @@ CREATE TABLE pganalytics.statement_counters (
     userid              oid NOT NULL,
     queryid             bigint NOT NULL,
     toplevel            boolean NOT NULL,
-    plannable           boolean,        -- NULL: text not read yet
+    plannable           boolean,        -- NULL: text not read yet; false: not followed any further
+    kept                boolean NOT NULL,   -- false: beyond max_statements, counted under queryid 0
+    seen_at             timestamptz NOT NULL,   -- what last_seen says in statements and statement_users
     calls               bigint NOT NULL,
     plans               bigint NOT NULL,
     total_ms            double precision NOT NULL,
@@ -47,10 +49,11 @@ CREATE TABLE pganalytics.statement_counters (
     temp_blks_written   bigint NOT NULL,
     blk_read_ms         double precision NOT NULL,
     blk_write_ms        double precision NOT NULL,
-    wal_bytes           numeric NOT NULL,
+    wal_bytes           bigint NOT NULL,
     stats_since         timestamptz,    -- 17 and later
     PRIMARY KEY (queryid, userid, toplevel)
-) WITH (fillfactor = 60);
+) WITH (fillfactor = 45);               -- room for a new version of every row on its page
+CREATE INDEX statement_counters_unknown ON pganalytics.statement_counters (queryid) WHERE plannable IS NULL;
 COMMENT ON TABLE pganalytics.statement_counters IS 'counters of pg_stat_statements as last read, written in the transaction that writes their growth to statement_history';
 
 CREATE TABLE pganalytics.statement_history (
@@ -97,7 +100,10 @@ CREATE TABLE pganalytics.collector_state (
     boot_at        timestamptz,             -- of the shared memory, or start of the postmaster without preload
     stats_reset    timestamptz,             -- of pg_stat_statements_info
     dealloc        bigint,
+    database       oid,                     -- a copy of a database starts anew
     bucket_width   integer,                 -- seconds, in force
+    bucket_start   timestamptz,             -- of the last tick's growth
+    entries        bigint NOT NULL DEFAULT 0,   -- rows of statement_counters
     last_text_read timestamptz,
     last_retention timestamptz,
     tick_ms        double precision         -- duration of the last tick
@@ -118,3 +124,22 @@ COMMENT ON TABLE pganalytics.system_history IS 'memory and activity of the serve
 SELECT pg_catalog.pg_extension_config_dump('pganalytics.statements', '');
 SELECT pg_catalog.pg_extension_config_dump('pganalytics.statement_history', '');
 SELECT pg_catalog.pg_extension_config_dump('pganalytics.history_windows', '');
+
+-- What the buckets of history are worth: the losses of all reasons together.
+-- A bucket without a row is complete.
+CREATE VIEW pganalytics.bucket_coverage AS
+SELECT w.origin, w.bucket_start, w.bucket_width,
+       CASE WHEN min(w.coverage) <= 0 THEN 0
+            ELSE exp(sum(ln(CASE WHEN w.coverage > 0 THEN w.coverage ELSE 1 END))) END AS coverage,
+       bool_or(w.reason IN ('gap', 'restart')) AS has_gap
+FROM pganalytics.history_windows w
+GROUP BY w.origin, w.bucket_start, w.bucket_width;
+COMMENT ON VIEW pganalytics.bucket_coverage IS 'share of a bucket that history surely holds, 0..1, and whether calls may stand in the wrong bucket; a bucket without a row is complete';
+
+CREATE FUNCTION collect_statements(
+    OUT entries bigint, OUT grown bigint, OUT calls bigint, OUT unknown_texts bigint,
+    OUT samples bigint, OUT first boolean, OUT reason text)
+AS 'MODULE_PATHNAME', 'pgaml_collect_statements'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION collect_statements() FROM PUBLIC;
+COMMENT ON FUNCTION collect_statements() IS 'read pg_stat_statements now and add its growth to history; needed by hand only where the library is not preloaded';

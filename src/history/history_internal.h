@@ -1,0 +1,87 @@
+/*-------------------------------------------------------------------------
+ * history_internal.h
+ *		What the files of this room share.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_HISTORY_INTERNAL_H
+#define PGAML_HISTORY_INTERNAL_H
+
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "history/history_core.h"
+
+/* Where the collector stands: the row of collector_state, and the origin. */
+typedef struct CollectorState
+{
+	pg_uuid_t	origin;
+	HistoryPast past;
+	int			bucket_width;	/* s; 0: none yet */
+	TimestampTz bucket_start;	/* of the last tick's growth; 0: none yet */
+	int64		entries;		/* rows of statement_counters */
+	TimestampTz last_text_read; /* DT_NOBEGIN: never */
+} CollectorState;
+
+/* One entry of pg_stat_statements, of statement_counters, or of both. */
+typedef struct HistoryEntry
+{
+	Oid			userid;
+	int64		queryid;
+	bool		toplevel;
+	bool		present;		/* in pg_stat_statements */
+	bool		counted;		/* in statement_counters */
+	bool		anew;			/* stats_since changed */
+	bool		kept;			/* has a row in statements */
+	bool		known;			/* is plannable known? */
+	bool		plannable;		/* only if known */
+	bool		touch;			/* last_seen is to be written */
+	TimestampTz seen_at;		/* last_seen as written */
+	TimestampTz stats_since;	/* 0: this version does not tell */
+	HistoryCounters is;
+	HistoryCounters was;
+	HistoryCounters growth;
+	HistoryVerdict verdict;
+} HistoryEntry;
+
+/* How pg_stat_statements looks here; its schema, columns and settings (source.c). */
+typedef struct HistorySource
+{
+	char	   *schema;			/* quoted */
+	bool		has_toplevel;
+	bool		has_stats_since;
+	bool		has_shared_times;	/* shared_blk_read_time, 17 and later */
+	bool		has_info;
+} HistorySource;
+
+typedef struct HistoryInfo
+{
+	TimestampTz stats_reset;
+	int64		dealloc;
+} HistoryInfo;
+
+/* state.c */
+extern void pgaml_history_state_lock(CollectorState *state);
+extern void pgaml_history_state_store(const CollectorState *state, const HistoryPresent *present,
+									  double tick_ms);
+extern TimestampTz pgaml_history_boot_at(void);
+extern void pgaml_history_store_system(TimestampTz bucket, int width);
+
+/* source.c */
+extern void pgaml_history_source_open(HistorySource *source);
+extern void pgaml_history_source_info(const HistorySource *source, HistoryInfo *info);
+extern HistoryEntry *pgaml_history_source_read(const HistorySource *source, bool all, int *n);
+
+/* store.c: entries are sorted by queryid */
+extern void pgaml_history_store_statements(const CollectorState *state, HistoryEntry *entries,
+										   int n, TimestampTz now);
+extern void pgaml_history_store_counters(const HistoryEntry *entries, int n, TimestampTz now);
+extern int64 pgaml_history_store_growth(const CollectorState *state, const HistoryEntry *entries,
+										int n, TimestampTz bucket, int width);
+
+/* windows.c */
+extern void pgaml_history_store_event(const CollectorState *state, const HistoryEvent *event,
+									  int width, int64 entries);
+
+#endif							/* PGAML_HISTORY_INTERNAL_H */
