@@ -1,0 +1,1 @@
+SELECT c.name, sum(i.quantity * i.price) AS worth FROM shop.order_items i JOIN shop.orders o ON o.id = i.order_id JOIN shop.products p ON p.id = i.product_id JOIN shop.categories c ON c.id = p.category_id WHERE o.status <> 'returned' GROUP BY c.name ORDER BY worth DESC LIMIT 10;
