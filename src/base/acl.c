@@ -8,19 +8,21 @@
 #include "postgres.h"
 
 #include "catalog/pg_authid.h"
-#include "miscadmin.h"
 #include "utils/acl.h"
 
 #include "base/acl.h"
 
 bool
-pgaml_acl_reads_all(void)
+pgaml_acl_reads_all(Oid caller)
 {
-	return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS);
+	return has_privs_of_role(caller, ROLE_PG_READ_ALL_STATS);
 }
 
 bool
-pgaml_acl_may_see(Oid userid)
+pgaml_acl_may_see(Oid caller, const Oid *users, int nusers)
 {
-	return userid == GetUserId() || pgaml_acl_reads_all();
+	for (int i = 0; i < nusers; i++)
+		if (users[i] == caller)
+			return true;
+	return pgaml_acl_reads_all(caller);
 }

@@ -17,10 +17,13 @@
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/varlena.h"
 
@@ -148,6 +151,80 @@ pgaml_xact_close(PgamlSpi *spi)
 	CommitTransactionCommand();
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+#define FETCH_ROWS	2000
+
+uint64
+pgaml_spi_each(const char *sql, int nargs, const Oid *types, const Datum *values,
+			   const char *nulls, bool read_only, PgamlRowCallback row, void *state)
+{
+	Portal		portal = SPI_cursor_open_with_args(NULL, sql, nargs, (Oid *) types, (Datum *) values,
+												   nulls, read_only, CURSOR_OPT_NO_SCROLL);
+	MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "pganalytics_ml rows",
+												ALLOCSET_DEFAULT_SIZES);
+	uint64		seen = 0;
+	bool		more = true;
+
+	while (more)
+	{
+		MemoryContext old;
+
+		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		more = SPI_processed == FETCH_ROWS;
+		old = MemoryContextSwitchTo(batch);
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			seen++;
+			if (!row(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, state))
+			{
+				more = false;
+				break;
+			}
+		}
+		MemoryContextSwitchTo(old);
+		SPI_freetuptable(SPI_tuptable);
+		MemoryContextReset(batch);
+		CHECK_FOR_INTERRUPTS();
+	}
+	SPI_cursor_close(portal);
+	MemoryContextDelete(batch);
+	return seen;
+}
+
+double
+pgaml_row_float8(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+
+	return isnull ? get_float8_nan() : DatumGetFloat8(value);
+}
+
+int64
+pgaml_row_int8(HeapTuple tuple, TupleDesc desc, int column, int64 otherwise)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+
+	return isnull ? otherwise : DatumGetInt64(value);
+}
+
+int
+pgaml_row_array(HeapTuple tuple, TupleDesc desc, int column, Oid element, void **elements)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+	ArrayType  *array;
+
+	*elements = NULL;
+	if (isnull)
+		return 0;
+	array = DatumGetArrayTypeP(value);
+	if (ARR_NDIM(array) != 1 || ARR_HASNULL(array) || ARR_ELEMTYPE(array) != element)
+		return 0;
+	*elements = ARR_DATA_PTR(array);
+	return ARR_DIMS(array)[0];
 }
 
 /* Is the library named in shared_preload_libraries? */

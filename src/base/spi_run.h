@@ -46,6 +46,25 @@ extern uint64 pgaml_spi_exec(const char *sql, int nargs, const Oid *types,
 /* The same without parameters. */
 extern uint64 pgaml_spi_run(const char *sql, bool read_only);
 
+/*
+ * Stream the rows of a query through a cursor, batch by batch.  row() is
+ * called for each with its tuple; what it allocates in the current context
+ * dies with the batch.  It returns false to stop.  Returns rows seen.
+ */
+typedef bool (*PgamlRowCallback) (HeapTuple tuple, TupleDesc desc, void *state);
+extern uint64 pgaml_spi_each(const char *sql, int nargs, const Oid *types, const Datum *values,
+							 const char *nulls, bool read_only, PgamlRowCallback row, void *state);
+
+/* Column of a row as double, NaN when NULL; as int64, otherwise when NULL. */
+extern double pgaml_row_float8(HeapTuple tuple, TupleDesc desc, int column);
+extern int64 pgaml_row_int8(HeapTuple tuple, TupleDesc desc, int column, int64 otherwise);
+
+/*
+ * A one-dimensional array column without NULLs: elements in place or copied to the
+ * current context, their number returned; 0 and NULL when the column is NULL.
+ */
+extern int	pgaml_row_array(HeapTuple tuple, TupleDesc desc, int column, Oid element, void **elements);
+
 /* Workers: a whole transaction with snapshot, activity line and SPI. */
 extern void pgaml_xact_open(PgamlSpi *spi, const char *activity);
 extern void pgaml_xact_close(PgamlSpi *spi);

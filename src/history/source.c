@@ -81,7 +81,7 @@ pgaml_history_source_open(HistorySource *source)
 	source->schema = pgaml_pgss_schema();
 	if (source->schema == NULL)
 		report_missing();
-	if (!pgaml_acl_reads_all())
+	if (!pgaml_acl_reads_all(GetUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("the owner of pganalytics_ml may not read everybody's statements"),
