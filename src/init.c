@@ -14,6 +14,7 @@
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "capture/capture.h"
+#include "worker/worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -29,4 +30,5 @@ _PG_init(void)
 
 	pgaml_shmem_install();
 	pgaml_capture_install();
+	pgaml_worker_install();
 }

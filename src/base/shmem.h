@@ -45,7 +45,6 @@ typedef struct PgamlDatabase
 	TimestampTz last_visit;		/* start of the last completed visit; 0 */
 	TimestampTz next_visit;		/* when the next one is due */
 	int32		failures;		/* visits that failed in a row */
-	PgamlStepState visit;		/* what comes before the steps: is it there, in this version? */
 	PgamlStepState steps[PGAML_VISIT_STEPS];
 	TimestampTz error_at;		/* of last_error; 0: never failed */
 	char		last_error[PGAML_ERROR_LEN];	/* ASCII */
@@ -67,6 +66,7 @@ typedef struct PgamlWorkerSlot
 	int			pid;			/* 0 until it runs */
 	uint32		serial;			/* tells this use of the slot from an earlier one */
 	uint64		announcements;	/* value of announcements at the start */
+	uint32		message_hash;	/* of the error that kept the visit from its steps; 0: none */
 	bool		has_extension;	/* result of the visit */
 	bool		succeeded;		/* it came to its end */
 	double		progress;		/* 0..1 */

@@ -153,6 +153,33 @@ pgaml_xact_close(PgamlSpi *spi)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
+/* The context to return to; a worker has one transaction at a time. */
+static MemoryContext outside_context = NULL;
+
+void
+pgaml_xact_begin(void)
+{
+	outside_context = CurrentMemoryContext;
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+void
+pgaml_xact_end(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(outside_context);
+}
+
+void
+pgaml_xact_abort(void)
+{
+	AbortCurrentTransaction();
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
 #define FETCH_ROWS	2000
 
 uint64

@@ -69,6 +69,16 @@ extern int	pgaml_row_array(HeapTuple tuple, TupleDesc desc, int column, Oid elem
 extern void pgaml_xact_open(PgamlSpi *spi, const char *activity);
 extern void pgaml_xact_close(PgamlSpi *spi);
 
+/*
+ * Workers: a transaction without SPI, for catalog access and locks.  It has a
+ * snapshot; the caller's memory context is current again after the end.
+ */
+extern void pgaml_xact_begin(void);
+extern void pgaml_xact_end(void);
+
+/* Workers, in a PG_CATCH: end the transaction that failed, if there is one. */
+extern void pgaml_xact_abort(void);
+
 /* OID of the extension in this database, or InvalidOid. */
 extern Oid	pgaml_extension_oid(void);
 

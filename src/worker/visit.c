@@ -1,0 +1,454 @@
+/*-------------------------------------------------------------------------
+ * visit.c
+ *		One visit to one database: connect, do what is due, leave.
+ *
+ * Runs in a dynamic background worker that the launcher starts.  A visit
+ * first checks that the extension is there, in the version of this library.
+ * Then each step runs in its own transaction and PG_TRY: a step that fails is
+ * logged once per distinct message, noted in the directory of databases and
+ * tried again after a growing delay, while the other steps go on.
+ *
+ * A session keeps DROP DATABASE and CREATE DATABASE ... TEMPLATE waiting, so
+ * a visit waits for no lock longer than LOCK_TIMEOUT, looks between the steps
+ * whether somebody wants the database, and leaves when the launcher cancels.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/dbcommands.h"
+#include "common/hashfn.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/spi_run.h"
+#include "capture/capture.h"
+#include "history/history.h"
+#include "worker/schedule_core.h"
+#include "worker/worker.h"
+#include "worker/worker_internal.h"
+
+#define LOCK_TIMEOUT	"1s"
+
+typedef struct VisitStep
+{
+	const char *activity;		/* shown in pg_stat_activity */
+	const char *purpose;		/* "could not <purpose>" */
+	void		(*run) (void);	/* inside an open transaction bracket */
+} VisitStep;
+
+/* The visit that this process makes. */
+typedef struct Visit
+{
+	PgamlTicket ticket;
+	PgamlWorkerSlot slot;		/* as it was when entered */
+	MemoryContext context;		/* lives as long as the process */
+	char	   *dbname;
+	PgamlDatabase entry;		/* of the directory, as it was at the start */
+} Visit;
+
+static Visit visit;
+
+static void prepare_session(void);
+static bool connect_database(void);
+static void pay_visit(void);
+
+/* before_shmem_exit callback */
+static void
+leave_slot(int code, Datum arg)
+{
+	pgaml_slot_leave(DatumGetInt32(arg));
+}
+
+void
+pgaml_visit_main(Datum arg)
+{
+	memcpy(&visit.ticket, MyBgworkerEntry->bgw_extra, sizeof(PgamlTicket));
+	if (!pgaml_slot_enter(&visit.ticket, &visit.slot))
+		proc_exit(0);
+	before_shmem_exit(leave_slot, Int32GetDatum(visit.ticket.slot));
+
+	pqsignal(SIGTERM, die);
+	prepare_session();
+	BackgroundWorkerUnblockSignals();
+	visit.context = AllocSetContextCreate(TopMemoryContext, "pganalytics_ml visit",
+										  ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(visit.context);
+
+	PGAML_FAULT("visit_connect");
+	if (connect_database())
+	{
+		PGAML_FAULT("visit_begin");
+		pay_visit();
+	}
+	proc_exit(0);
+}
+
+/*
+ * Settings of this session.  They are made before the connection and with the
+ * highest priority, so that neither the configuration file nor settings of
+ * the database change how a worker behaves.
+ */
+static void
+prepare_session(void)
+{
+	static const char *const settings[][2] = {
+		{"application_name", PGAML_WORKER_NAME},
+		{"search_path", ""},
+		{"statement_timeout", "0"},
+		{"lock_timeout", LOCK_TIMEOUT},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"max_parallel_workers_per_gather", "0"},
+		{"jit", "off"},
+		/* Counters and history are written together, so losing both is harmless. */
+		{"synchronous_commit", "off"},
+		/* What workers do is no part of the workload. */
+		{"pganalytics_ml.capture", "off"},
+		{"pg_stat_statements.track", "none"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+	{
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+	}
+}
+
+/*
+ * Connect.  Ends with false when the database is being dropped or copied just
+ * now, or with the reason in the log; the launcher tries again later.
+ */
+static bool
+connect_database(void)
+{
+	volatile bool connected = false;
+
+	PG_TRY();
+	{
+		BackgroundWorkerInitializeConnectionByOid(visit.ticket.dbid, InvalidOid, 0);
+		connected = true;
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			EmitErrorReport();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return connected;
+}
+
+static void
+collect_step(void)
+{
+	PgamlTick	tick;
+
+	pgaml_history_collect(&tick);
+}
+
+static void
+texts_step(void)
+{
+	pgaml_history_read_texts(false);
+}
+
+static void
+drain_step(void)
+{
+	(void) pgaml_history_drain();
+}
+
+static void
+retire_step(void)
+{
+	pgaml_history_retire();
+}
+
+static const VisitStep check_step = {
+	"pganalytics_ml: looking for the extension", "visit", NULL
+};
+
+static const VisitStep steps[PGAML_VISIT_STEPS] = {
+	{"pganalytics_ml: collecting statistics", "collect statistics", collect_step},
+	{"pganalytics_ml: reading statement texts", "read statement texts", texts_step},
+	{"pganalytics_ml: storing captured executions", "store captured executions", drain_step},
+	{"pganalytics_ml: deleting what is too old", "delete what is too old", retire_step},
+};
+
+/*
+ * Is somebody waiting for this database to be left?  Outside a transaction.
+ */
+static bool
+is_wanted(void)
+{
+	bool		wanted;
+
+	pgaml_xact_begin();
+	wanted = pgaml_database_wanted(visit.ticket.dbid);
+	pgaml_xact_end();
+	return wanted;
+}
+
+/* Keep ASCII only: readers may sit in a database with another encoding. */
+static void
+copy_ascii(char *dst, const char *src)
+{
+	strlcpy(dst, src, PGAML_ERROR_LEN);
+	for (char *c = dst; *c != '\0'; c++)
+	{
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+	}
+}
+
+/*
+ * Note a failure in the directory, or of the check in the slot; true when its
+ * message differs from the one logged before.
+ */
+static bool
+note_failure(const VisitStep *step, const char *message)
+{
+	uint32		hash = string_hash(message, strlen(message) + 1) | 1;
+	double		jitter = pg_prng_double(&pg_global_prng_state);
+	TimestampTz now = pgaml_clock_now();
+	PgamlDatabase *entry;
+	bool		news = hash != visit.ticket.message_hash;
+
+	if (step == &check_step)
+		pgaml_slot_failed(visit.ticket.slot, hash);
+	LWLockAcquire(pgaml_shared->lock, LW_EXCLUSIVE);
+	entry = pgaml_shmem_find_database(visit.ticket.dbid);
+	if (entry != NULL)
+	{
+		entry->error_at = now;
+		copy_ascii(entry->last_error, message);
+		if (step != &check_step)
+		{
+			PgamlStepState *state = &entry->steps[step - steps];
+
+			news = state->message_hash != hash;
+			state->message_hash = hash;
+			state->failures = Min(state->failures, INT_MAX - 1) + 1;
+			state->retry_at = now + pgaml_schedule_backoff(state->failures, jitter);
+		}
+	}
+	LWLockRelease(pgaml_shared->lock);
+	return news;
+}
+
+/* Forget the failures of a step; true when there were some. */
+static bool
+note_success(const VisitStep *step)
+{
+	PgamlDatabase *entry;
+	bool		news = false;
+
+	LWLockAcquire(pgaml_shared->lock, LW_EXCLUSIVE);
+	entry = pgaml_shmem_find_database(visit.ticket.dbid);
+	if (entry != NULL && entry->steps[step - steps].failures > 0)
+	{
+		memset(&entry->steps[step - steps], 0, sizeof(PgamlStepState));
+		news = true;
+	}
+	LWLockRelease(pgaml_shared->lock);
+	return news;
+}
+
+/*
+ * In a PG_CATCH: end the failed transaction, note and log the error.
+ */
+static void
+handle_failure(const VisitStep *step)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(visit.context);
+	error = CopyErrorData();
+	FlushErrorState();
+	pgaml_xact_abort();
+	MemoryContextSwitchTo(visit.context);
+	RESUME_INTERRUPTS();
+
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && is_wanted())
+	{
+		FreeErrorData(error);
+		return;
+	}
+	if (note_failure(step, error->message))
+		ereport(LOG,
+				(errcode(error->sqlerrcode),
+				 errmsg("pganalytics_ml could not %s in database \"%s\": %s",
+						step->purpose, visit.dbname, error->message),
+				 error->detail ? errdetail_internal("%s", error->detail) : 0,
+				 error->hint ? errhint("%s", error->hint) : 0,
+				 error->context ? errcontext_msg("%s", error->context) : 0));
+	FreeErrorData(error);
+}
+
+static void
+run_step(const VisitStep *step)
+{
+	PG_TRY();
+	{
+		PgamlSpi	spi;
+
+		pgaml_xact_open(&spi, step->activity);
+		PGAML_FAULT("visit_step");
+		step->run();
+		pgaml_xact_close(&spi);
+		MemoryContextSwitchTo(visit.context);
+		if (note_success(step))
+			ereport(LOG,
+					(errmsg("pganalytics_ml can %s in database \"%s\" again",
+							step->purpose, visit.dbname)));
+	}
+	PG_CATCH();
+	{
+		handle_failure(step);
+	}
+	PG_END_TRY();
+}
+
+/* Raise an error when the version of the extension is not that of the library. */
+static void
+check_version(void)
+{
+	PgamlSpi	spi;
+	char	   *version;
+
+	pgaml_xact_open(&spi, check_step.activity);
+	if (pgaml_spi_run("SELECT extversion FROM pg_catalog.pg_extension"
+					  " WHERE extname OPERATOR(pg_catalog.=) '" PGAML_LIBRARY "'", true) != 1)
+		elog(ERROR, "extension vanished");
+	version = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (strcmp(version, PGAML_VERSION) != 0)
+	{
+		/* Capturing for it makes no sense before it is updated. */
+		pgaml_shmem_forget_database(visit.ticket.dbid, visit.slot.announcements);
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the extension has version %s, the loaded library %s",
+						version, PGAML_VERSION),
+				 errhint("Run ALTER EXTENSION " PGAML_LIBRARY " UPDATE in this database, or restart the server when its library is the older one.")));
+	}
+	pgaml_xact_close(&spi);
+}
+
+/* Is the extension in this database?  Raises an error when its version is wrong. */
+static bool
+look_for_extension(void)
+{
+	bool		found;
+
+	PGAML_FAULT("visit_check");
+	pgaml_xact_begin();
+	visit.dbname = MemoryContextStrdup(visit.context, get_database_name(MyDatabaseId));
+	found = OidIsValid(pgaml_extension_oid());
+	pgaml_xact_end();
+	if (found)
+		check_version();
+	return found;
+}
+
+/*
+ * Check for the extension and keep the directory in step with the answer.
+ * False when there is nothing to do here.
+ */
+static bool
+find_extension(void)
+{
+	volatile bool found = false;
+	volatile bool failed = false;
+
+	PG_TRY();
+	{
+		found = look_for_extension();
+	}
+	PG_CATCH();
+	{
+		failed = true;
+		handle_failure(&check_step);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(visit.context);
+	if (failed)
+		return false;
+
+	if (!found)
+	{
+		pgaml_shmem_forget_database(visit.ticket.dbid, visit.slot.announcements);
+		pgaml_slot_result(visit.ticket.slot, false, true);
+		return false;
+	}
+	if (pgaml_shmem_database_known(visit.ticket.dbid) ||
+		pgaml_shmem_register_database(visit.ticket.dbid))
+		return true;
+
+	/* The directory is full; the launcher says so. */
+	pgaml_slot_result(visit.ticket.slot, true, true);
+	return false;
+}
+
+/* Copy this database's entry of the directory; false when it has gone. */
+static bool
+copy_entry(void)
+{
+	PgamlDatabase *entry;
+
+	LWLockAcquire(pgaml_shared->lock, LW_SHARED);
+	entry = pgaml_shmem_find_database(visit.ticket.dbid);
+	if (entry != NULL)
+		visit.entry = *entry;
+	LWLockRelease(pgaml_shared->lock);
+	return entry != NULL;
+}
+
+/* The visit came to its end. */
+static void
+note_visit(void)
+{
+	PgamlDatabase *entry;
+
+	LWLockAcquire(pgaml_shared->lock, LW_EXCLUSIVE);
+	entry = pgaml_shmem_find_database(visit.ticket.dbid);
+	if (entry != NULL)
+	{
+		entry->last_visit = visit.slot.started_at;
+		entry->failures = 0;
+	}
+	LWLockRelease(pgaml_shared->lock);
+}
+
+/*
+ * Do what is due.
+ */
+static void
+pay_visit(void)
+{
+	if (!find_extension() || !copy_entry())
+		return;
+
+	for (int i = 0; i < PGAML_VISIT_STEPS; i++)
+	{
+		const PgamlStepState *state = &visit.entry.steps[i];
+
+		if (is_wanted())
+			break;
+		pgaml_slot_progress(visit.ticket.slot, (double) i / PGAML_VISIT_STEPS);
+		if (pgaml_schedule_reached(state->retry_at, pgaml_clock_now(), PGAML_BACKOFF_MAX_US))
+			run_step(&steps[i]);
+	}
+	note_visit();
+	pgaml_slot_result(visit.ticket.slot, true, true);
+}
