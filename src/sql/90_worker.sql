@@ -21,7 +21,7 @@ CREATE FUNCTION pganalytics.worker_status(
     OUT last_error text
 ) RETURNS SETOF record
     AS 'MODULE_PATHNAME', 'pgaml_worker_status'
-    LANGUAGE c VOLATILE PARALLEL SAFE;
+    LANGUAGE c STABLE PARALLEL SAFE;
 REVOKE ALL ON FUNCTION pganalytics.worker_status() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pganalytics.worker_status() TO pg_monitor;
 GRANT USAGE ON SCHEMA pganalytics TO pg_monitor;

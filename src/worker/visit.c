@@ -20,6 +20,7 @@
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -74,6 +75,7 @@ pgaml_visit_main(Datum arg)
 		proc_exit(0);
 	before_shmem_exit(leave_slot, Int32GetDatum(visit.ticket.slot));
 
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	prepare_session();
 	BackgroundWorkerUnblockSignals();
