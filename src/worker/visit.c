@@ -11,19 +11,25 @@
  * A session keeps DROP DATABASE and CREATE DATABASE ... TEMPLATE waiting, so
  * a visit waits for no lock longer than LOCK_TIMEOUT, looks between the steps
  * whether somebody wants the database, and leaves when the launcher cancels.
+ * A step holds the extension itself before it touches a table of it: DROP
+ * EXTENSION locks the extension first, so the two cannot deadlock.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
+#include "commands/extension.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "storage/lock.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "base/clock.h"
@@ -35,7 +41,12 @@
 #include "worker/worker.h"
 #include "worker/worker_internal.h"
 
-#define LOCK_TIMEOUT	"1s"
+/*
+ * Whoever holds us up longer waits for us no more; and in a deadlock it should
+ * be the worker that gives way, so it looks for one sooner than others.
+ */
+#define LOCK_TIMEOUT		"500ms"
+#define DEADLOCK_TIMEOUT	"100ms"
 
 typedef struct VisitStep
 {
@@ -105,6 +116,7 @@ prepare_session(void)
 		{"search_path", ""},
 		{"statement_timeout", "0"},
 		{"lock_timeout", LOCK_TIMEOUT},
+		{"deadlock_timeout", DEADLOCK_TIMEOUT},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
 		{"default_transaction_isolation", "read committed"},
@@ -298,6 +310,36 @@ handle_failure(const VisitStep *step)
 	FreeErrorData(error);
 }
 
+/*
+ * Keep the extension from being dropped until the transaction ends; false when
+ * somebody is about to, or has just done so.  Never waits.
+ */
+static bool
+hold_extension(void)
+{
+	static const char *const names[] = {"pg_stat_statements", PGAML_LIBRARY};
+	LOCKTAG		tag;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		Oid			oid = get_extension_oid(names[i], true);
+
+		if (!OidIsValid(oid))
+			return false;
+		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, oid, 0);
+		if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+			return false;
+		AcceptInvalidationMessages();
+		if (get_extension_oid(names[i], true) != oid)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Run a step in its own transaction.  It does nothing while somebody drops the
+ * extension.
+ */
 static void
 run_step(const VisitStep *step)
 {
@@ -307,7 +349,8 @@ run_step(const VisitStep *step)
 
 		pgaml_xact_open(&spi, step->activity);
 		PGAML_FAULT("visit_step");
-		step->run();
+		if (hold_extension())
+			step->run();
 		pgaml_xact_close(&spi);
 		MemoryContextSwitchTo(visit.context);
 		if (note_success(step))
