@@ -1,0 +1,274 @@
+/*-------------------------------------------------------------------------
+ * bin.c
+ *		Cuts each feature into at most 255 bins of about equal weight.
+ *
+ * A feature with few distinct values gets one bin per value; the threshold
+ * between two bins lies midway between the values beside it and is kept, so a
+ * model works on real values and never sees a bin.  Quantiles are taken from
+ * at most SAMPLE_ROWS rows, evenly spread.
+ *-------------------------------------------------------------------------
+ */
+#include "tree_internal.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define SAMPLE_ROWS 262144		/* rows that the quantiles are read from */
+#define BLOCK_ROWS 65536		/* rows between two questions to the stop callback */
+#define RADIX_BITS 11
+
+/* A value of the sample: its order-preserving key above, its index in rows below. */
+typedef uint64_t SortItem;
+
+/* Distinct values in ascending order, with their weight. */
+typedef struct Cutter
+{
+	SortItem   *items;			/* [sample] */
+	SortItem   *scratch;		/* [sample] */
+} Cutter;
+
+/*
+ * Order-preserving map of a float to 32 bits and back; -0 counts as 0.
+ */
+static inline uint32_t
+key_of(float x)
+{
+	uint32_t	bits;
+
+	x += 0.0f;
+	memcpy(&bits, &x, sizeof(bits));
+	return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+static inline float
+value_of(SortItem item)
+{
+	uint32_t	bits = (uint32_t) (item >> 32);
+	float		x;
+
+	bits = bits & 0x80000000u ? bits & 0x7fffffffu : ~bits;
+	memcpy(&x, &bits, sizeof(x));
+	return x;
+}
+
+/*
+ * Ascending by key; three counting passes over 11 bits each.
+ */
+static void
+radix_sort(SortItem *items, SortItem *scratch, int32_t n)
+{
+	SortItem   *from = items;
+	SortItem   *to = scratch;
+
+	for (int shift = 32; shift < 64; shift += RADIX_BITS)
+	{
+		uint32_t	start[1 << RADIX_BITS] = {0};
+		uint32_t	sum = 0;
+		SortItem   *swap = from;
+
+		for (int32_t i = 0; i < n; i++)
+			start[(from[i] >> shift) & ((1 << RADIX_BITS) - 1)]++;
+		for (int b = 0; b < (1 << RADIX_BITS); b++)
+		{
+			uint32_t	count = start[b];
+
+			start[b] = sum;
+			sum += count;
+		}
+		for (int32_t i = 0; i < n; i++)
+			to[start[(from[i] >> shift) & ((1 << RADIX_BITS) - 1)]++] = from[i];
+		from = to;
+		to = swap;
+	}
+	if (from != items)
+		memcpy(items, from, (size_t) n * sizeof(SortItem));
+}
+
+/*
+ * The threshold between neighbours a < b: a <= t < b also where no float lies
+ * between them.
+ */
+static float
+midpoint(float a, float b)
+{
+	float		t = (float) (((double) a + (double) b) / 2.0);
+
+	return t < b ? t : a;
+}
+
+/*
+ * Thresholds of sorted items: one between each two distinct values when they
+ * fit, else greedily so that each bin gets its share of the weight that is
+ * left.  Returns the number of bins.
+ */
+static int32_t
+cut(const SortItem *items, int32_t n, const float *weight, const int32_t *rows,
+	int32_t max_bins, float *thresholds)
+{
+	int32_t		ndistinct = n > 0;
+	double		left = 0.0;		/* weight that is not in a bin yet */
+	double		filled = 0.0;	/* weight in the open bin */
+	int32_t		nbins = 1;
+
+	for (int32_t i = 0; i < n; i++)
+	{
+		ndistinct += i > 0 && items[i] >> 32 != items[i - 1] >> 32;
+		left += weight != NULL ? weight[rows[(uint32_t) items[i]]] : 1.0;
+	}
+	for (int32_t i = 0; i + 1 < n && nbins < max_bins; i++)
+	{
+		filled += weight != NULL ? weight[rows[(uint32_t) items[i]]] : 1.0;
+		if (items[i] >> 32 == items[i + 1] >> 32)
+			continue;
+		if (ndistinct > max_bins && filled * (max_bins - nbins + 1) < left)
+			continue;
+		thresholds[nbins - 1] = midpoint(value_of(items[i]), value_of(items[i + 1]));
+		nbins++;
+		left -= filled;
+		filled = 0.0;
+	}
+	return nbins;
+}
+
+/*
+ * Bin of each row: the number of thresholds below the value, by a search
+ * whose steps do not depend on the data.
+ */
+static void
+assign(uint8_t *bins, int32_t stride, const float *column, const int32_t *rows, int32_t count,
+	   const float *thresholds, int32_t nbins)
+{
+	float		padded[256];
+	int32_t		half = 1;
+
+	while (half < nbins)
+		half *= 2;
+	for (int32_t i = 0; i < half; i++)
+		padded[i] = i < nbins - 1 ? thresholds[i] : INFINITY;
+
+	for (int32_t i = 0; i < count; i++)
+	{
+		float		x = column[rows[i]];
+		int32_t		bin = 0;
+
+		for (int32_t step = half / 2; step > 0; step /= 2)
+			bin += padded[bin + step - 1] < x ? step : 0;
+		bins[(size_t) i * stride] = (uint8_t) (isnan(x) ? nbins : bin);
+	}
+}
+
+/*
+ * Take the sample of one column and cut it.
+ */
+static int32_t
+cut_column(const Cutter *cutter, const MlDataset *data, const int32_t *rows, int32_t nrows,
+		   int32_t feature, int32_t max_bins, float *thresholds)
+{
+	const float *column = data->columns[feature];
+	int32_t		sample = nrows < SAMPLE_ROWS ? nrows : SAMPLE_ROWS;
+	int32_t		n = 0;
+
+	for (int32_t i = 0; i < sample; i++)
+	{
+		uint32_t	at = (uint32_t) ((int64_t) i * nrows / sample);
+		float		x = column[rows[at]];
+
+		if (!isnan(x))
+			cutter->items[n++] = (SortItem) key_of(x) << 32 | at;
+	}
+	radix_sort(cutter->items, cutter->scratch, n);
+	return cut(cutter->items, n, data->weight, rows, max_bins, thresholds);
+}
+
+size_t
+pgaml_ml_bins_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins)
+{
+	size_t		per_feature = 2 * sizeof(int32_t) + (size_t) max_bins * sizeof(float);
+	size_t		sample = nrows < SAMPLE_ROWS ? (size_t) nrows : SAMPLE_ROWS;
+	size_t		size = pgaml_ml_size_mul((size_t) nrows, (size_t) nfeatures);
+
+	size = pgaml_ml_size_add(size, (size_t) nfeatures * per_feature + sizeof(int32_t));
+	return pgaml_ml_size_add(size, 2 * sample * sizeof(SortItem));
+}
+
+static MlStatus
+fill(MlBins *bins, const Cutter *cutter, const MlDataset *data, const int32_t *rows,
+	 MlTicker *ticker, MlError *error)
+{
+	for (int32_t f = 0; f < bins->nfeatures; f++)
+	{
+		float	   *thresholds = bins->thresholds + (size_t) f * bins->max_bins;
+
+		bins->nbins[f] = cut_column(cutter, data, rows, bins->nrows, f, bins->max_bins, thresholds);
+		bins->offset[f + 1] = bins->offset[f] + bins->nbins[f] + 1;
+		if (pgaml_ml_tick(ticker, 8 * (int64_t) (bins->nrows < SAMPLE_ROWS ? bins->nrows : SAMPLE_ROWS)))
+			return pgaml_ml_stopped(error, "bins");
+
+		for (int32_t begin = 0; begin < bins->nrows; begin += BLOCK_ROWS)
+		{
+			int32_t		count = bins->nrows - begin < BLOCK_ROWS ? bins->nrows - begin : BLOCK_ROWS;
+
+			assign(bins->bins + (size_t) begin * bins->nfeatures + f, bins->nfeatures,
+				   data->columns[f], rows + begin, count, thresholds, bins->nbins[f]);
+			if (pgaml_ml_tick(ticker, 4 * (int64_t) count))
+				return pgaml_ml_stopped(error, "bins");
+		}
+	}
+	return ML_OK;
+}
+
+/*
+ * Bin the given rows of a dataset whose values were checked already.  On
+ * success the caller frees bins; on failure nothing is left.
+ */
+MlStatus
+pgaml_ml_bins_build(MlBins *bins, const MlDataset *data, const int32_t *rows, int32_t nrows,
+					int32_t max_bins, const MlAllocator *allocator, MlTicker *ticker,
+					MlError *error)
+{
+	size_t		nfeatures = (size_t) data->nfeatures;
+	size_t		sample = nrows < SAMPLE_ROWS ? (size_t) nrows : SAMPLE_ROWS;
+	Cutter		cutter;
+	MlStatus	status;
+
+	bins->nrows = nrows;
+	bins->nfeatures = data->nfeatures;
+	bins->max_bins = max_bins;
+	bins->nbins = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
+	bins->offset = pgaml_ml_alloc_zero(allocator, nfeatures + 1, sizeof(int32_t));
+	bins->thresholds = pgaml_ml_alloc(allocator, nfeatures * (size_t) max_bins, sizeof(float));
+	bins->bins = pgaml_ml_alloc(allocator, pgaml_ml_size_mul((size_t) nrows, nfeatures), 1);
+	cutter.items = pgaml_ml_alloc(allocator, sample, sizeof(SortItem));
+	cutter.scratch = pgaml_ml_alloc(allocator, sample, sizeof(SortItem));
+
+	if (bins->nbins == NULL || bins->offset == NULL || bins->thresholds == NULL ||
+		bins->bins == NULL || cutter.items == NULL || cutter.scratch == NULL)
+		status = pgaml_ml_nomem(error, "bins");
+	else
+		status = fill(bins, &cutter, data, rows, ticker, error);
+
+	pgaml_ml_release(allocator, cutter.items);
+	pgaml_ml_release(allocator, cutter.scratch);
+	if (status != ML_OK)
+		pgaml_ml_bins_free(bins, allocator);
+	return status;
+}
+
+void
+pgaml_ml_bins_free(MlBins *bins, const MlAllocator *allocator)
+{
+	pgaml_ml_release(allocator, bins->nbins);
+	pgaml_ml_release(allocator, bins->offset);
+	pgaml_ml_release(allocator, bins->thresholds);
+	pgaml_ml_release(allocator, bins->bins);
+	memset(bins, 0, sizeof(*bins));
+}
+
+float
+pgaml_ml_bins_threshold(const MlBins *bins, int32_t feature, int32_t bin)
+{
+	if (bin >= bins->nbins[feature] - 1)
+		return FLT_MAX;
+	return bins->thresholds[(size_t) feature * bins->max_bins + bin];
+}

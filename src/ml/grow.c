@@ -1,0 +1,652 @@
+/*-------------------------------------------------------------------------
+ * grow.c
+ *		Grows one tree, best split first, on binned rows.
+ *
+ * Each node owns a contiguous piece of the row array.  A large node's
+ * histograms come from a pool: the smaller child is built, the larger one is
+ * the parent minus it (Ke et al. 2017, LightGBM).  A small node, or one for
+ * which only some features are tried, is built directly; small ones visit
+ * only the bins that have rows.  Which way a node goes depends on row counts
+ * alone, so the same input gives the same tree.
+ *-------------------------------------------------------------------------
+ */
+#include "tree_internal.h"
+
+#include <string.h>
+
+#define SMALL_ROWS 512			/* below this a node visits only the bins it has */
+#define POOL_BYTES (64 * 1024 * 1024)	/* histograms kept for subtraction */
+#define RECOUNT_SHARE 1e-6		/* of the tree's hessian: below this a node is added up anew */
+#define BLOCK_ROWS 32768		/* rows between two questions to the stop callback */
+
+/* A node while the tree grows. */
+typedef struct Work
+{
+	MlSplit		split;			/* best one; feature -1: a leaf for good */
+	MlPair		total;			/* (G, H) */
+	int32_t		begin;			/* first of its rows in MlGrower.rows */
+	int32_t		count;			/* of its rows */
+	int32_t		depth;			/* edges from the root */
+	int32_t		slot;			/* its histogram in the pool, or -1 */
+	int32_t		child[2];		/* right, left in MlGrower.work; -1 in a leaf */
+} Work;
+
+struct MlGrower
+{
+	MlAllocator allocator;
+	const MlBins *bins;
+	MlGrowRules rules;
+	int32_t		cap_leaves;		/* of one tree */
+	int32_t		hist_size;		/* pairs in the histograms of all features */
+
+	int32_t    *useful;			/* features that have two bins or more, ascending */
+	int32_t		nuseful;
+	int32_t    *tried;			/* the ones tried at the present node, ascending */
+	int32_t		ntried;
+
+	Work	   *work;			/* [2 * cap_leaves - 1] */
+	int32_t		nwork;
+	int32_t    *heap;			/* [cap_leaves] nodes that can be split, best first */
+	int32_t		nheap;
+	int32_t    *rows;			/* of the tree being grown; the caller's */
+	int32_t    *right_rows;		/* [nrows] scratch of the partition */
+	uint8_t    *node_bin;		/* [cap_leaves] last bin to the left, per node of the last tree */
+
+	MlPair	   *dense;			/* [hist_size] one node's histograms */
+	MlPair	   *sparse;			/* [hist_size] all zero between two uses */
+	uint64_t   *occupied;		/* [nfeatures][4] bins that sparse uses */
+	MlPair	   *pool;			/* [nslots][hist_size] */
+	int32_t    *free_slots;		/* [nslots] */
+	int32_t		nslots;
+	int32_t		nfree;
+};
+
+static int32_t
+leaf_cap(const MlGrowRules *rules, int64_t nrows)
+{
+	int64_t		cap = rules->max_leaves < nrows ? rules->max_leaves : nrows;
+
+	return cap > 1 ? (int32_t) cap : 1;
+}
+
+/*
+ * Histograms worth keeping: one per node of SMALL_ROWS rows that can wait at
+ * a time, none when features are sampled (a node's histogram would miss some).
+ */
+static int32_t
+slot_count(const MlGrowRules *rules, int64_t nrows, size_t hist_size)
+{
+	int64_t		slots = nrows / SMALL_ROWS + 1;
+	int64_t		fit = (int64_t) (POOL_BYTES / (hist_size * sizeof(MlPair)));
+
+	if (rules->feature_fraction < 1.0)
+		return 0;
+	if (slots > leaf_cap(rules, nrows))
+		slots = leaf_cap(rules, nrows);
+	if (slots > fit)
+		slots = fit;
+	return slots > 1 ? (int32_t) slots : 1;
+}
+
+/*
+ * Bytes of a grower when every feature has as many bins as it may.
+ */
+size_t
+pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins,
+					   const MlGrowRules *rules)
+{
+	size_t		leaves = (size_t) leaf_cap(rules, nrows);
+	size_t		bins = (size_t) (nrows < max_bins ? nrows : max_bins) + 1;
+	size_t		hist_size = bins * (size_t) nfeatures;
+	size_t		slots = (size_t) slot_count(rules, nrows, hist_size);
+	size_t		size = sizeof(MlGrower);
+
+	size = pgaml_ml_size_add(size, (size_t) nfeatures * (2 * sizeof(int32_t) + 4 * sizeof(uint64_t)));
+	size = pgaml_ml_size_add(size, leaves * (2 * sizeof(Work) + sizeof(int32_t) + 1));
+	size = pgaml_ml_size_add(size, (size_t) nrows * sizeof(int32_t));
+	size = pgaml_ml_size_add(size, slots * sizeof(int32_t));
+	return pgaml_ml_size_add(size, pgaml_ml_size_mul((slots + 2) * hist_size, sizeof(MlPair)));
+}
+
+/*
+ * A workspace for trees on these bins, which must outlive it.
+ */
+MlStatus
+pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *rules,
+					   const MlAllocator *allocator, MlGrower **grower, MlError *error)
+{
+	MlGrower   *g = pgaml_ml_alloc_zero(allocator, 1, sizeof(MlGrower));
+	size_t		nfeatures = (size_t) bins->nfeatures;
+	size_t		cap;
+
+	if (g == NULL)
+		return pgaml_ml_nomem(error, "grower");
+	g->allocator = *allocator;
+	g->bins = bins;
+	g->rules = *rules;
+	g->cap_leaves = leaf_cap(rules, bins->nrows);
+	g->hist_size = bins->offset[nfeatures];
+	g->nslots = slot_count(rules, bins->nrows, (size_t) g->hist_size);
+	cap = (size_t) g->cap_leaves;
+
+	g->useful = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
+	g->tried = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
+	g->work = pgaml_ml_alloc(allocator, 2 * cap, sizeof(Work));
+	g->heap = pgaml_ml_alloc(allocator, cap, sizeof(int32_t));
+	g->right_rows = pgaml_ml_alloc(allocator, (size_t) bins->nrows, sizeof(int32_t));
+	g->node_bin = pgaml_ml_alloc(allocator, cap, 1);
+	g->dense = pgaml_ml_alloc(allocator, (size_t) g->hist_size, sizeof(MlPair));
+	g->sparse = pgaml_ml_alloc_zero(allocator, (size_t) g->hist_size, sizeof(MlPair));
+	g->occupied = pgaml_ml_alloc_zero(allocator, nfeatures * 4, sizeof(uint64_t));
+	g->pool = pgaml_ml_alloc(allocator, (size_t) g->nslots * (size_t) g->hist_size, sizeof(MlPair));
+	g->free_slots = pgaml_ml_alloc(allocator, (size_t) g->nslots, sizeof(int32_t));
+	if (g->useful == NULL || g->tried == NULL || g->work == NULL || g->heap == NULL ||
+		g->right_rows == NULL || g->node_bin == NULL || g->dense == NULL || g->sparse == NULL ||
+		g->occupied == NULL || g->pool == NULL || g->free_slots == NULL)
+	{
+		pgaml_ml_grower_free(g);
+		return pgaml_ml_nomem(error, "grower");
+	}
+
+	/* a constant feature has one bin, filled either with values or with NaN */
+	for (int32_t f = 0; f < bins->nfeatures; f++)
+	{
+		bool		varies = bins->nbins[f] > 1;
+
+		for (int32_t i = 1; i < bins->nrows && !varies; i++)
+			varies = bins->bins[(size_t) i * nfeatures + (size_t) f] != bins->bins[f];
+		if (varies)
+			g->useful[g->nuseful++] = f;
+	}
+	*grower = g;
+	return ML_OK;
+}
+
+void
+pgaml_ml_grower_free(MlGrower *grower)
+{
+	MlAllocator allocator;
+
+	if (grower == NULL)
+		return;
+	allocator = grower->allocator;
+	pgaml_ml_release(&allocator, grower->useful);
+	pgaml_ml_release(&allocator, grower->tried);
+	pgaml_ml_release(&allocator, grower->work);
+	pgaml_ml_release(&allocator, grower->heap);
+	pgaml_ml_release(&allocator, grower->right_rows);
+	pgaml_ml_release(&allocator, grower->node_bin);
+	pgaml_ml_release(&allocator, grower->dense);
+	pgaml_ml_release(&allocator, grower->sparse);
+	pgaml_ml_release(&allocator, grower->occupied);
+	pgaml_ml_release(&allocator, grower->pool);
+	pgaml_ml_release(&allocator, grower->free_slots);
+	pgaml_ml_release(&allocator, grower);
+}
+
+/*
+ * Heap order: larger gain first, then the older node.
+ */
+static inline bool
+before(const MlGrower *g, int32_t a, int32_t b)
+{
+	double		gain_a = g->work[a].split.gain;
+	double		gain_b = g->work[b].split.gain;
+
+	return gain_a > gain_b || (gain_a == gain_b && a < b);
+}
+
+static void
+heap_push(MlGrower *g, int32_t node)
+{
+	int32_t		at = g->nheap++;
+
+	while (at > 0 && before(g, node, g->heap[(at - 1) / 2]))
+	{
+		g->heap[at] = g->heap[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	g->heap[at] = node;
+}
+
+static int32_t
+heap_pop(MlGrower *g)
+{
+	int32_t		top = g->heap[0];
+	int32_t		last = g->heap[--g->nheap];
+	int32_t		at = 0;
+
+	for (;;)
+	{
+		int32_t		next = 2 * at + 1;
+
+		if (next >= g->nheap)
+			break;
+		if (next + 1 < g->nheap && before(g, g->heap[next + 1], g->heap[next]))
+			next++;
+		if (!before(g, g->heap[next], last))
+			break;
+		g->heap[at] = g->heap[next];
+		at = next;
+	}
+	g->heap[at] = last;
+	return top;
+}
+
+/*
+ * Choose the features to try, each set of that size equally likely, in
+ * ascending order (Knuth, TAOCP 2, 3.4.2, algorithm S).
+ */
+static void
+choose_features(MlGrower *g, MlRng *rng)
+{
+	int32_t		want = (int32_t) (g->rules.feature_fraction * g->nuseful + 0.5);
+
+	if (want < 1)
+		want = 1;
+	g->ntried = 0;
+	for (int32_t i = 0; i < g->nuseful && g->ntried < want; i++)
+	{
+		int32_t		left = g->nuseful - i;
+
+		if (want - g->ntried == left ||
+			pgaml_ml_rng_below(rng, (uint64_t) left) < (uint64_t) (want - g->ntried))
+			g->tried[g->ntried++] = g->useful[i];
+	}
+}
+
+/*
+ * Best split of a node from complete histograms.
+ */
+static void
+scan_dense(MlGrower *g, Work *node, const MlPair *hist)
+{
+	for (int32_t k = 0; k < g->ntried; k++)
+	{
+		int32_t		f = g->tried[k];
+		int32_t		nbins = g->bins->nbins[f];
+		uint64_t	all[4];
+
+		for (int32_t w = 0; w < 4; w++)
+		{
+			int32_t		bits = nbins - 64 * w;
+
+			all[w] = bits >= 64 ? ~UINT64_C(0) : bits > 0 ? (UINT64_C(1) << bits) - 1 : 0;
+		}
+		pgaml_ml_split_scan(hist + g->bins->offset[f], nbins, all, node->total,
+							&g->rules.split, f, &node->split);
+	}
+}
+
+/*
+ * Best split of a node with few rows: only the bins that have rows are
+ * touched, and cleared again.
+ */
+static void
+scan_sparse(MlGrower *g, Work *node, const MlPair *grad)
+{
+	const MlBins *bins = g->bins;
+	const int32_t *rows = g->rows + node->begin;
+
+	for (int32_t i = 0; i < node->count; i++)
+	{
+		const uint8_t *row = bins->bins + (size_t) rows[i] * (size_t) bins->nfeatures;
+		MlPair		sum = grad[rows[i]];
+
+		for (int32_t k = 0; k < g->ntried; k++)
+		{
+			int32_t		f = g->tried[k];
+			uint8_t		bin = row[f];
+
+			g->sparse[bins->offset[f] + bin] += sum;
+			g->occupied[4 * f + bin / 64] |= UINT64_C(1) << (bin % 64);
+		}
+	}
+	for (int32_t k = 0; k < g->ntried; k++)
+	{
+		int32_t		f = g->tried[k];
+		int32_t		nbins = bins->nbins[f];
+		MlPair	   *hist = g->sparse + bins->offset[f];
+		uint64_t   *occupied = g->occupied + 4 * f;
+		uint64_t	missing = UINT64_C(1) << (nbins % 64);
+
+		occupied[nbins / 64] &= ~missing;
+		pgaml_ml_split_scan(hist, nbins, occupied, node->total, &g->rules.split, f, &node->split);
+		hist[nbins] = (MlPair) {0.0, 0.0};
+		for (int32_t w = 0; w < 4; w++)
+		{
+			for (; occupied[w] != 0; occupied[w] &= occupied[w] - 1)
+				hist[64 * w + __builtin_ctzll(occupied[w])] = (MlPair) {0.0, 0.0};
+		}
+	}
+}
+
+/*
+ * Histograms of the features tried into hist; true when stopped.
+ */
+static bool
+build(MlGrower *g, const Work *node, const MlPair *grad, MlPair *hist, MlTicker *ticker)
+{
+	const int32_t *some = g->ntried < g->nuseful ? g->tried : NULL;
+
+	if (some == NULL)
+		memset(hist, 0, (size_t) g->hist_size * sizeof(MlPair));
+	for (int32_t k = 0; some != NULL && k < g->ntried; k++)
+		memset(hist + g->bins->offset[some[k]], 0,
+			   (size_t) (g->bins->nbins[some[k]] + 1) * sizeof(MlPair));
+
+	for (int32_t done = 0; done < node->count; done += BLOCK_ROWS)
+	{
+		int32_t		count = node->count - done < BLOCK_ROWS ? node->count - done : BLOCK_ROWS;
+
+		pgaml_ml_histogram_add(g->bins, some, g->ntried, g->rows + node->begin + done, count,
+							   grad, hist);
+		if (pgaml_ml_tick(ticker, (int64_t) count * g->ntried))
+			return true;
+	}
+	return false;
+}
+
+static bool
+can_split(const MlGrower *g, const Work *node)
+{
+	return node->count >= 2 && node->depth < g->rules.max_depth &&
+		node->total[1] >= 2.0 * g->rules.split.min_hessian;
+}
+
+/*
+ * Find a node's best split, from its pooled histogram when it has one, and
+ * queue it when there is one; true when stopped.
+ */
+static bool
+evaluate(MlGrower *g, int32_t index, const MlPair *grad, MlRng *rng, MlTicker *ticker)
+{
+	Work	   *node = &g->work[index];
+
+	if (can_split(g, node))
+	{
+		choose_features(g, rng);
+		if (node->slot >= 0)
+			scan_dense(g, node, g->pool + (size_t) node->slot * (size_t) g->hist_size);
+		else if (node->count < SMALL_ROWS)
+			scan_sparse(g, node, grad);
+		else
+		{
+			if (build(g, node, grad, g->dense, ticker))
+				return true;
+			scan_dense(g, node, g->dense);
+		}
+		if (pgaml_ml_tick(ticker, (int64_t) g->ntried * (node->count < SMALL_ROWS ? 2 * node->count : 512)))
+			return true;
+	}
+	if (node->split.feature >= 0)
+		heap_push(g, index);
+	else if (node->slot >= 0)
+	{
+		g->free_slots[g->nfree++] = node->slot;
+		node->slot = -1;
+	}
+	return false;
+}
+
+/*
+ * Give a node that is to be evaluated a histogram from the pool, if it is
+ * large and one is free; true when stopped.
+ */
+static bool
+build_pooled(MlGrower *g, Work *node, const MlPair *grad, MlTicker *ticker)
+{
+	if (node->count < SMALL_ROWS || g->nfree == 0 || !can_split(g, node))
+		return false;
+	node->slot = g->free_slots[--g->nfree];
+	g->ntried = g->nuseful;
+	return build(g, node, grad, g->pool + (size_t) node->slot * (size_t) g->hist_size, ticker);
+}
+
+static int32_t
+add_node(MlGrower *g, int32_t begin, int32_t count, int32_t depth, MlPair total)
+{
+	Work	   *node = &g->work[g->nwork];
+
+	memset(node, 0, sizeof(*node));
+	node->split.feature = -1;
+	node->total = total;
+	node->begin = begin;
+	node->count = count;
+	node->depth = depth;
+	node->slot = -1;
+	node->child[0] = node->child[1] = -1;
+	return g->nwork++;
+}
+
+/*
+ * Stable partition of a node's rows, without a branch on data; returns how
+ * many went left, or -1 when stopped.
+ */
+static int32_t
+partition(MlGrower *g, const Work *node, MlTicker *ticker)
+{
+	const MlBins *bins = g->bins;
+	const uint8_t *column = bins->bins + node->split.feature;
+	int32_t    *rows = g->rows + node->begin;
+	uint8_t		last = node->split.bin;
+	uint8_t		missing = (uint8_t) bins->nbins[node->split.feature];
+	int			missing_left = node->split.missing_left;
+	int32_t		nleft = 0;
+	int32_t		nright = 0;
+
+	for (int32_t done = 0; done < node->count; done += BLOCK_ROWS)
+	{
+		int32_t		end = node->count - done < BLOCK_ROWS ? node->count : done + BLOCK_ROWS;
+
+		for (int32_t i = done; i < end; i++)
+		{
+			int32_t		row = rows[i];
+			uint8_t		bin = column[(size_t) row * (size_t) bins->nfeatures];
+			int			left = (bin <= last) | ((bin == missing) & missing_left);
+
+			rows[nleft] = row;
+			g->right_rows[nright] = row;
+			nleft += left;
+			nright += 1 - left;
+		}
+		if (pgaml_ml_tick(ticker, 2 * (int64_t) (end - done)))
+			return -1;
+	}
+	memcpy(rows + nleft, g->right_rows, (size_t) nright * sizeof(int32_t));
+	return nleft;
+}
+
+/*
+ * The children's histograms: the smaller one built, the larger one by
+ * subtraction in the parent's slot; true when stopped.
+ */
+static bool
+share_histogram(MlGrower *g, Work *node, Work *small, Work *large, const MlPair *grad,
+				MlTicker *ticker)
+{
+	size_t		size = (size_t) g->hist_size;
+	MlPair	   *hist = g->dense;
+
+	if (node->slot < 0)
+		return build_pooled(g, small, grad, ticker) || build_pooled(g, large, grad, ticker);
+
+	if (large->count >= SMALL_ROWS && can_split(g, large))
+	{
+		if (build_pooled(g, small, grad, ticker))
+			return true;
+		if (small->slot >= 0)
+			hist = g->pool + (size_t) small->slot * size;
+		else
+		{
+			g->ntried = g->nuseful;
+			if (build(g, small, grad, hist, ticker))
+				return true;
+		}
+		pgaml_ml_histogram_subtract(g->pool + (size_t) node->slot * size, hist, g->hist_size);
+		large->slot = node->slot;
+	}
+	else
+		g->free_slots[g->nfree++] = node->slot;
+	node->slot = -1;
+	return false;
+}
+
+/*
+ * Sums got by subtraction carry the rounding of sums above them; where that
+ * could matter they are added up again.
+ */
+static void
+recount(const MlGrower *g, Work *node, const MlPair *grad)
+{
+	const int32_t *rows = g->rows + node->begin;
+	MlPair		total = {0.0, 0.0};
+
+	if (node->count >= SMALL_ROWS && node->total[1] > RECOUNT_SHARE * g->work[0].total[1])
+		return;
+	for (int32_t i = 0; i < node->count; i++)
+		total += grad[rows[i]];
+	node->total = total;
+}
+
+/*
+ * Split a node; its children are queued when they can be split again and the
+ * tree has room for that.  True when stopped.
+ */
+static bool
+split_node(MlGrower *g, int32_t index, bool last, const MlPair *grad, MlRng *rng,
+		   MlTicker *ticker)
+{
+	Work	   *node = &g->work[index];
+	int32_t		nleft = partition(g, node, ticker);
+	int32_t		left;
+	int32_t		right;
+
+	if (nleft < 0)
+		return true;
+	if (nleft == 0 || nleft == node->count)
+	{
+		/* rounding noise looked like rows: the node stays a leaf */
+		if (node->slot >= 0)
+			g->free_slots[g->nfree++] = node->slot;
+		node->split.feature = -1;
+		return false;
+	}
+	left = add_node(g, node->begin, nleft, node->depth + 1, node->split.left);
+	right = add_node(g, node->begin + nleft, node->count - nleft, node->depth + 1,
+					 node->total - node->split.left);
+	recount(g, &g->work[left], grad);
+	recount(g, &g->work[right], grad);
+	node->child[1] = left;
+	node->child[0] = right;
+	if (last)
+		return false;
+	if (share_histogram(g, node, &g->work[nleft <= node->count / 2 ? left : right],
+						&g->work[nleft <= node->count / 2 ? right : left], grad, ticker))
+		return true;
+	return evaluate(g, left, grad, rng, ticker) || evaluate(g, right, grad, rng, ticker);
+}
+
+/*
+ * Copy the grown nodes into a tree of exactly their size, in pre-order.
+ */
+static bool
+finish(MlGrower *g, int32_t nleaves, double offset, double scale, MlTree *tree)
+{
+	struct
+	{
+		int32_t		work;
+		int32_t    *link;		/* where the parent points at it, or NULL */
+	}			stack[ML_MAX_DEPTH + 2];
+	int			top = 0;
+	int32_t		nnodes = 0;
+	int32_t		leaf = 0;
+
+	if (!pgaml_ml_tree_alloc(tree, nleaves, &g->allocator))
+		return false;
+	stack[top].work = 0;
+	stack[top++].link = NULL;
+	while (top > 0)
+	{
+		const Work *work = &g->work[stack[--top].work];
+		int32_t    *link = stack[top].link;
+		MlNode	   *node;
+
+		if (link != NULL)
+			*link = work->child[0] < 0 ? ~leaf : nnodes;
+		if (work->child[0] < 0)
+		{
+			tree->leaves[leaf++] = offset + scale * (work->total[0] / work->total[1]);
+			continue;
+		}
+		node = &tree->nodes[nnodes];
+		node->feature = (uint16_t) work->split.feature;
+		node->threshold = pgaml_ml_bins_threshold(g->bins, work->split.feature, work->split.bin);
+		node->missing_left = work->split.missing_left;
+		g->node_bin[nnodes++] = work->split.bin;
+		for (int side = 0; side < 2; side++)
+		{
+			stack[top].work = work->child[side];
+			stack[top++].link = &node->child[side];
+		}
+	}
+	return true;
+}
+
+/*
+ * See tree_internal.h.  On failure there is no tree, and the grower can be
+ * used again.
+ */
+MlStatus
+pgaml_ml_grow(MlGrower *grower, const MlPair *grad, int32_t *rows, int32_t count,
+			  double offset, double scale, MlRng *rng, MlTicker *ticker,
+			  MlTree *tree, MlError *error)
+{
+	MlPair		total = {0.0, 0.0};
+	int32_t		nleaves = 1;
+	bool		stopped;
+
+	for (int32_t i = 0; i < count; i++)
+		total += grad[rows[i]];
+	grower->rows = rows;
+	grower->nwork = 0;
+	grower->nheap = 0;
+	grower->nfree = 0;
+	for (int32_t slot = grower->nslots - 1; slot >= 0; slot--)
+		grower->free_slots[grower->nfree++] = slot;
+
+	(void) add_node(grower, 0, count, 0, total);
+	stopped = build_pooled(grower, &grower->work[0], grad, ticker) ||
+		evaluate(grower, 0, grad, rng, ticker);
+	while (!stopped && grower->nheap > 0 && nleaves < grower->cap_leaves)
+	{
+		int32_t		index = heap_pop(grower);
+
+		stopped = split_node(grower, index, nleaves + 1 == grower->cap_leaves, grad, rng, ticker);
+		nleaves += grower->work[index].child[0] >= 0;
+	}
+	if (stopped)
+		return pgaml_ml_stopped(error, "grow");
+	if (!finish(grower, nleaves, offset, scale, tree))
+		return pgaml_ml_nomem(error, "tree");
+	return ML_OK;
+}
+
+double
+pgaml_ml_grower_value(const MlGrower *grower, const MlTree *tree, int32_t row)
+{
+	const MlBins *bins = grower->bins;
+	const uint8_t *binned = bins->bins + (size_t) row * (size_t) bins->nfeatures;
+	int32_t		at = tree->nleaves > 1 ? 0 : ~0;
+
+	while (at >= 0)
+	{
+		const MlNode *node = &tree->nodes[at];
+		uint8_t		bin = binned[node->feature];
+		int			left = (bin <= grower->node_bin[at]) |
+			((bin == bins->nbins[node->feature]) & node->missing_left);
+
+		at = node->child[left];
+	}
+	return tree->leaves[~at];
+}

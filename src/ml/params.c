@@ -1,0 +1,212 @@
+/*-------------------------------------------------------------------------
+ * params.c
+ *		Names, defaults and ranges of the hyper-parameters.
+ *
+ * One table: a parameter belongs to the types in its mask, lives at its
+ * offset, and has one range.  Everything that names, sets or checks a
+ * parameter reads this table.
+ *-------------------------------------------------------------------------
+ */
+#include "core_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TYPE_BIT(type) (1u << (type))
+#define LINEAR TYPE_BIT(ML_LINEAR_REGRESSION)
+#define TREE TYPE_BIT(ML_DECISION_TREE)
+#define FOREST TYPE_BIT(ML_RANDOM_FOREST)
+
+typedef enum ParamKind
+{
+	PARAM_DOUBLE,
+	PARAM_INT32,
+	PARAM_UINT64
+} ParamKind;
+
+typedef struct ParamRow
+{
+	const char *name;
+	unsigned	types;			/* mask of TYPE_BIT */
+	ParamKind	kind;
+	size_t		offset;			/* in MlParams */
+	double		min;
+	double		max;
+} ParamRow;
+
+static const ParamRow param_rows[] = {
+	{"l2", LINEAR, PARAM_DOUBLE, offsetof(MlParams, l2), 0.0, 1e15},
+	{"n_trees", FOREST, PARAM_INT32, offsetof(MlParams, n_trees), 1, ML_MAX_TREES},
+	{"max_depth", TREE | FOREST, PARAM_INT32, offsetof(MlParams, max_depth), 1, ML_MAX_DEPTH},
+	{"max_leaves", TREE | FOREST, PARAM_INT32, offsetof(MlParams, max_leaves), 2, ML_MAX_LEAVES},
+	{"max_bins", TREE | FOREST, PARAM_INT32, offsetof(MlParams, max_bins), 2, ML_MAX_BINS},
+	{"min_samples_leaf", TREE | FOREST, PARAM_DOUBLE, offsetof(MlParams, min_samples_leaf), 0.0, 1e15},
+	{"min_gain", TREE | FOREST, PARAM_DOUBLE, offsetof(MlParams, min_gain), 0.0, 1e300},
+	{"feature_fraction", FOREST, PARAM_DOUBLE, offsetof(MlParams, feature_fraction), 0.0, 1.0},
+	{"sample_fraction", FOREST, PARAM_DOUBLE, offsetof(MlParams, sample_fraction), 1e-6, 1.0},
+	{"seed", FOREST, PARAM_UINT64, offsetof(MlParams, seed), 0.0, 9007199254740992.0},
+};
+
+#define N_PARAM_ROWS ((int) (sizeof(param_rows) / sizeof(param_rows[0])))
+
+static const struct
+{
+	MlModelType type;
+	const char *name;
+}			type_names[] = {
+	{ML_LINEAR_REGRESSION, "linear_regression"},
+	{ML_DECISION_TREE, "decision_tree"},
+	{ML_RANDOM_FOREST, "random_forest"},
+};
+
+#define N_TYPE_NAMES ((int) (sizeof(type_names) / sizeof(type_names[0])))
+
+const char *
+pgaml_ml_type_name(MlModelType type)
+{
+	for (int i = 0; i < N_TYPE_NAMES; i++)
+	{
+		if (type_names[i].type == type)
+			return type_names[i].name;
+	}
+	return "unknown";
+}
+
+bool
+pgaml_ml_type_from_name(const char *name, MlModelType *type)
+{
+	for (int i = 0; i < N_TYPE_NAMES; i++)
+	{
+		if (strcmp(type_names[i].name, name) == 0)
+		{
+			*type = type_names[i].type;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Defaults; README of the room says how they were found (test/bench/ml).
+ */
+void
+pgaml_ml_params_default(MlModelType type, MlParams *params)
+{
+	memset(params, 0, sizeof(*params));
+	params->type = type;
+	params->l2 = 1.0;
+	params->n_trees = 100;
+	params->max_bins = ML_MAX_BINS;
+	params->sample_fraction = 1.0;
+	if (type == ML_RANDOM_FOREST)
+	{
+		params->max_depth = 32;
+		params->max_leaves = 16384;
+		params->min_samples_leaf = 2.0;
+		params->feature_fraction = 0.0;
+	}
+	else
+	{
+		params->max_depth = 16;
+		params->max_leaves = 255;
+		params->min_samples_leaf = 5.0;
+		params->feature_fraction = 1.0;
+	}
+}
+
+static double
+get_value(const MlParams *params, const ParamRow *row)
+{
+	const char *field = (const char *) params + row->offset;
+
+	switch (row->kind)
+	{
+		case PARAM_DOUBLE:
+			return *(const double *) field;
+		case PARAM_INT32:
+			return *(const int32_t *) field;
+		case PARAM_UINT64:
+			return (double) *(const uint64_t *) field;
+	}
+	return NAN;
+}
+
+/*
+ * ML_E_ARG with the parameter's name when value is outside its range or not
+ * whole where it must be.
+ */
+static MlStatus
+check_value(const ParamRow *row, double value, MlError *error)
+{
+	if (!(value >= row->min && value <= row->max))
+		return pgaml_ml_fail(error, ML_E_ARG, row->name, "%s must be between %.15g and %.15g",
+							 row->name, row->min, row->max);
+	if (row->kind != PARAM_DOUBLE && value != floor(value))
+		return pgaml_ml_fail(error, ML_E_ARG, row->name, "%s must be a whole number", row->name);
+	return ML_OK;
+}
+
+MlStatus
+pgaml_ml_params_set(MlParams *params, const char *name, double value, MlError *error)
+{
+	for (int i = 0; i < N_PARAM_ROWS; i++)
+	{
+		const ParamRow *row = &param_rows[i];
+		char	   *field = (char *) params + row->offset;
+		MlStatus	status;
+
+		if ((row->types & TYPE_BIT(params->type)) == 0 || strcmp(row->name, name) != 0)
+			continue;
+		status = check_value(row, value, error);
+		if (status != ML_OK)
+			return status;
+		if (row->kind == PARAM_DOUBLE)
+			*(double *) field = value;
+		else if (row->kind == PARAM_INT32)
+			*(int32_t *) field = (int32_t) value;
+		else
+			*(uint64_t *) field = (uint64_t) value;
+		return ML_OK;
+	}
+	return pgaml_ml_fail(error, ML_E_ARG, "name", "%s has no parameter \"%.60s\"",
+						 pgaml_ml_type_name(params->type), name);
+}
+
+bool
+pgaml_ml_params_get(const MlParams *params, int i, const char **name, double *value)
+{
+	for (int r = 0; i >= 0 && r < N_PARAM_ROWS; r++)
+	{
+		if ((param_rows[r].types & TYPE_BIT(params->type)) == 0)
+			continue;
+		if (i-- == 0)
+		{
+			*name = param_rows[r].name;
+			*value = get_value(params, &param_rows[r]);
+			return true;
+		}
+	}
+	return false;
+}
+
+MlStatus
+pgaml_ml_params_check(const MlParams *params, MlError *error)
+{
+	if (params->type != ML_LINEAR_REGRESSION && params->type != ML_DECISION_TREE &&
+		params->type != ML_RANDOM_FOREST)
+		return pgaml_ml_fail(error, ML_E_ARG, "type", "unknown model type %d", (int) params->type);
+
+	for (int i = 0; i < N_PARAM_ROWS; i++)
+	{
+		const ParamRow *row = &param_rows[i];
+		MlStatus	status;
+
+		/* a seed may use all 64 bits */
+		if ((row->types & TYPE_BIT(params->type)) == 0 || row->kind == PARAM_UINT64)
+			continue;
+		status = check_value(row, get_value(params, row), error);
+		if (status != ML_OK)
+			return status;
+	}
+	return ML_OK;
+}

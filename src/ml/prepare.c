@@ -1,0 +1,185 @@
+/*-------------------------------------------------------------------------
+ * prepare.c
+ *		Checks a dataset and brings targets and weights to harmless scales.
+ *
+ * Rows of weight 0 are left out.  Targets and weights are divided by powers
+ * of two, which is exact, so squares neither overflow nor vanish whatever the
+ * caller's units; targets are centred, so sums keep their precision.
+ *-------------------------------------------------------------------------
+ */
+#include "model_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+#define BLOCK_ROWS 65536		/* rows between two questions to the stop callback */
+
+/*
+ * ML_E_DATA for the first infinite feature.
+ */
+static MlStatus
+check_columns(const MlDataset *data, MlTicker *ticker, MlError *error)
+{
+	for (int32_t f = 0; f < data->nfeatures; f++)
+	{
+		const float *column = data->columns[f];
+
+		for (int64_t begin = 0; begin < data->nrows; begin += BLOCK_ROWS)
+		{
+			int64_t		end = data->nrows - begin < BLOCK_ROWS ? data->nrows : begin + BLOCK_ROWS;
+			unsigned	infinite = 0;
+
+			for (int64_t i = begin; i < end; i++)
+			{
+				uint32_t	bits;
+
+				memcpy(&bits, &column[i], sizeof(bits));
+				infinite |= (bits & 0x7fffffffu) == 0x7f800000u;
+			}
+			if (infinite)
+				return pgaml_ml_fail(error, ML_E_DATA, "columns",
+									 "feature %d has an infinite value", (int) f);
+			if (pgaml_ml_tick(ticker, (end - begin) / 2))
+				return pgaml_ml_stopped(error, "prepare");
+		}
+	}
+	return ML_OK;
+}
+
+/*
+ * Rows that count, and the largest target and weight among them.
+ */
+static MlStatus
+check_rows(MlPrepared *p, const MlDataset *data, double *max_target, double *max_weight,
+		   MlError *error)
+{
+	*max_target = 0.0;
+	*max_weight = 0.0;
+	for (int64_t i = 0; i < data->nrows; i++)
+	{
+		double		w = data->weight != NULL ? data->weight[i] : 1.0;
+		double		y = data->target[i];
+
+		if (!(w >= 0.0) || isinf(w))
+			return pgaml_ml_fail(error, ML_E_DATA, "weight",
+								 "weight of row %lld is negative or not finite", (long long) i);
+		if (!(fabs(y) <= ML_MAX_TARGET))
+			return pgaml_ml_fail(error, ML_E_DATA, "target",
+								 "target of row %lld is not finite or too large", (long long) i);
+		if (w == 0.0)
+			continue;
+		p->rows[p->nrows++] = (int32_t) i;
+		if (fabs(y) > *max_target)
+			*max_target = fabs(y);
+		if (w > *max_weight)
+			*max_weight = w;
+	}
+	if (p->nrows == 0)
+		return pgaml_ml_fail(error, ML_E_DATA, "weight", "no row has a weight above 0");
+	return ML_OK;
+}
+
+/*
+ * Centre the targets on their weighted mean; equal targets become exactly 0.
+ */
+static void
+centre(MlPrepared *p)
+{
+	double		total = 0.0;
+	bool		equal = true;
+
+	p->mean = p->target[0];
+	for (int32_t i = 0; i < p->nrows; i++)
+	{
+		total += p->weight[i];
+		equal &= p->target[i] == p->mean;
+	}
+	/* the second turn takes out what rounding left of the first mean */
+	for (int turn = 0; turn < 2 && !equal; turn++)
+	{
+		double		sum = 0.0;
+
+		if (turn == 0)
+			p->mean = 0.0;
+		for (int32_t i = 0; i < p->nrows; i++)
+			sum += p->weight[i] * (p->target[i] - p->mean);
+		p->mean += sum / total;
+	}
+	for (int32_t i = 0; i < p->nrows; i++)
+		p->target[i] -= p->mean;
+}
+
+size_t
+pgaml_ml_prepared_memory(int64_t nrows)
+{
+	return pgaml_ml_size_mul((size_t) nrows, sizeof(int32_t) + 2 * sizeof(double));
+}
+
+static MlStatus
+fill(MlPrepared *p, const MlDataset *data, MlTicker *ticker, MlError *error)
+{
+	double		max_target;
+	double		max_weight;
+	MlStatus	status = check_columns(data, ticker, error);
+
+	if (status == ML_OK)
+		status = check_rows(p, data, &max_target, &max_weight, error);
+	if (status != ML_OK)
+		return status;
+
+	p->target_scale = pgaml_ml_power_of_two(max_target);
+	p->weight_scale = data->weight != NULL ? pgaml_ml_power_of_two(max_weight) : 1.0;
+	for (int32_t i = 0; i < p->nrows; i++)
+	{
+		int32_t		row = p->rows[i];
+
+		p->target[i] = data->target[row] / p->target_scale;
+		p->weight[i] = data->weight != NULL ? data->weight[row] / p->weight_scale : 1.0;
+	}
+	centre(p);
+	if (pgaml_ml_tick(ticker, 8 * (int64_t) p->nrows))
+		return pgaml_ml_stopped(error, "prepare");
+	return ML_OK;
+}
+
+/*
+ * On success the caller frees prepared; on failure nothing is left.
+ */
+MlStatus
+pgaml_ml_prepare(MlPrepared *prepared, const MlDataset *data,
+				 const MlAllocator *allocator, MlTicker *ticker, MlError *error)
+{
+	size_t		n;
+	MlStatus	status;
+
+	memset(prepared, 0, sizeof(*prepared));
+	if (data->nrows < 1)
+		return pgaml_ml_fail(error, ML_E_DATA, "nrows", "there are no rows");
+	if (data->nrows > ML_MAX_ROWS)
+		return pgaml_ml_fail(error, ML_E_LIMIT, "nrows", "more than %d rows", ML_MAX_ROWS);
+	if (data->nfeatures < 1)
+		return pgaml_ml_fail(error, ML_E_DATA, "nfeatures", "there are no features");
+	if (data->nfeatures > ML_MAX_FEATURES)
+		return pgaml_ml_fail(error, ML_E_LIMIT, "nfeatures", "more than %d features", ML_MAX_FEATURES);
+
+	n = (size_t) data->nrows;
+	prepared->rows = pgaml_ml_alloc(allocator, n, sizeof(int32_t));
+	prepared->target = pgaml_ml_alloc(allocator, n, sizeof(double));
+	prepared->weight = pgaml_ml_alloc(allocator, n, sizeof(double));
+	if (prepared->rows == NULL || prepared->target == NULL || prepared->weight == NULL)
+		status = pgaml_ml_nomem(error, "prepare");
+	else
+		status = fill(prepared, data, ticker, error);
+	if (status != ML_OK)
+		pgaml_ml_prepared_free(prepared, allocator);
+	return status;
+}
+
+void
+pgaml_ml_prepared_free(MlPrepared *prepared, const MlAllocator *allocator)
+{
+	pgaml_ml_release(allocator, prepared->rows);
+	pgaml_ml_release(allocator, prepared->target);
+	pgaml_ml_release(allocator, prepared->weight);
+	memset(prepared, 0, sizeof(*prepared));
+}

@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ * split.c
+ *		The best split of one feature, read from its histogram.
+ *
+ * Bins are scanned upwards once; at each the missing values are tried on
+ * both sides.  A candidate replaces the best one only when it is better, so
+ * ties go to the lower feature, then the lower threshold, then missing values
+ * to the right.
+ *-------------------------------------------------------------------------
+ */
+#include "tree_internal.h"
+
+/*
+ * A difference of histograms leaves rounding noise where there were no rows;
+ * a share of the node's hessian below this counts as no rows.
+ */
+#define EMPTY_SHARE 1e-10
+
+/* A gain below this share of G^2/H is rounding noise. */
+#define NOISE_SHARE 1e-12
+
+/* G^2/H of both children, with one division. */
+static inline double
+score(MlPair left, MlPair right)
+{
+	return (left[0] * left[0] * right[1] + right[0] * right[0] * left[1]) / (left[1] * right[1]);
+}
+
+void
+pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4],
+					MlPair total, const MlSplitRules *rules, int32_t feature, MlSplit *best)
+{
+	MlPair		missing = hist[nbins];
+	MlPair		sum = {0.0, 0.0};
+	double		empty = EMPTY_SHARE * total[1];
+	double		min_hessian = rules->min_hessian > empty ? rules->min_hessian : empty;
+	double		parent = total[0] * total[0] / total[1];
+	double		threshold = parent + rules->min_gain + NOISE_SHARE * parent;
+	bool		has_missing = missing[1] > empty;
+
+	if (best->feature >= 0 && best->gain + parent > threshold)
+		threshold = best->gain + parent;
+
+	for (int word = 0; word < 4; word++)
+	{
+		for (uint64_t bits = occupied[word]; bits != 0; bits &= bits - 1)
+		{
+			int32_t		bin = word * 64 + __builtin_ctzll(bits);
+			MlPair		right;
+
+			sum += hist[bin];
+			for (int side = 0; side <= (int) has_missing; side++)
+			{
+				MlPair		left = side == 0 ? sum : sum + missing;
+				double		s;
+
+				right = total - left;
+				if (left[1] < min_hessian || right[1] < min_hessian)
+					continue;
+				s = score(left, right);
+				if (!(s > threshold))
+					continue;
+				threshold = s;
+				best->gain = s - parent;
+				best->feature = feature;
+				best->bin = (uint8_t) bin;
+				best->left = left;
+
+				/* without missing values here, they go with the majority */
+				best->missing_left = has_missing ? side == 1 : left[1] >= right[1];
+			}
+		}
+	}
+}

@@ -1,0 +1,131 @@
+/*-------------------------------------------------------------------------
+ * tree_internal.h
+ *		The histogram engine: bins, histograms, split finding, growth, and
+ *		the tree they give.  Forests use it now, boosting will.
+ *
+ * All sums are in (gradient, hessian) terms: a squared-error tree has
+ * g = weight * target and h = weight, a leaf's value is G / H and a split's
+ * gain GL^2/HL + GR^2/HR - G^2/H.  Included only inside src/ml.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_ML_TREE_INTERNAL_H
+#define PGAML_ML_TREE_INTERNAL_H
+
+#include "core_internal.h"
+
+/*
+ * A dataset cut into bins: bin b of feature f holds thresholds[b - 1] < x <=
+ * thresholds[b]; NaN is bin nbins.
+ */
+typedef struct MlBins
+{
+	int32_t		nrows;
+	int32_t		nfeatures;
+	int32_t	   *nbins;			/* [nfeatures] bins of real values, 1..255 */
+	int32_t	   *offset;			/* [nfeatures + 1] where a feature starts in a histogram */
+	float	   *thresholds;		/* [nfeatures][max_bins]; nbins - 1 of them in use */
+	int32_t		max_bins;		/* stride of thresholds */
+	uint8_t    *bins;			/* [nrows][nfeatures] */
+} MlBins;
+
+extern MlStatus pgaml_ml_bins_build(MlBins *bins, const MlDataset *data, const int32_t *rows,
+									int32_t nrows, int32_t max_bins,
+									const MlAllocator *allocator, MlTicker *ticker,
+									MlError *error);
+extern void pgaml_ml_bins_free(MlBins *bins, const MlAllocator *allocator);
+extern size_t pgaml_ml_bins_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins);
+
+/* Threshold of "bin <= b goes left"; after the last real bin it is FLT_MAX. */
+extern float pgaml_ml_bins_threshold(const MlBins *bins, int32_t feature, int32_t bin);
+
+/* hist[bins->offset[f] + b] += the (g, h) of count rows, for some features or (NULL) all. */
+extern void pgaml_ml_histogram_add(const MlBins *bins, const int32_t *features, int32_t nfeatures,
+								   const int32_t *rows, int32_t count,
+								   const MlPair *grad, MlPair *hist);
+
+/* parent -= child: what is left is the sibling. */
+extern void pgaml_ml_histogram_subtract(MlPair *parent, const MlPair *child, int32_t n);
+
+typedef struct MlSplit
+{
+	double		gain;			/* decrease of the squared error; meaningless without a feature */
+	int32_t		feature;		/* -1: no split */
+	uint8_t		bin;			/* last bin that goes left */
+	bool		missing_left;	/* where NaN goes */
+	MlPair		left;			/* (G, H) of the left child */
+} MlSplit;
+
+/* What a split must respect. */
+typedef struct MlSplitRules
+{
+	double		min_hessian;	/* of each child */
+	double		min_gain;
+} MlSplitRules;
+
+/*
+ * Improve *best by the splits of one feature.  occupied has a bit for each
+ * real bin that may hold rows.
+ */
+extern void pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4],
+								MlPair total, const MlSplitRules *rules,
+								int32_t feature, MlSplit *best);
+
+/* 16 bytes, so that a step of a walk touches one cache line. */
+typedef struct MlNode
+{
+	float		threshold;		/* x <= threshold goes left */
+	uint16_t	feature;
+	uint8_t		missing_left;	/* 1: NaN goes left */
+	uint8_t		reserved;		/* 0 */
+	int32_t		child[2];		/* right, left: node >= 0, ~leaf < 0 */
+} MlNode;
+
+/*
+ * Nodes in pre-order (a left inner child is the next node), leaves from left
+ * to right.  One block of memory, which starts at leaves.
+ */
+typedef struct MlTree
+{
+	int32_t		nleaves;		/* >= 1; there are nleaves - 1 nodes */
+	double	   *leaves;			/* [nleaves] values */
+	MlNode	   *nodes;			/* [nleaves - 1], at least one readable */
+} MlTree;
+
+/* Room for a tree; false when there is no memory. */
+extern bool pgaml_ml_tree_alloc(MlTree *tree, int32_t nleaves, const MlAllocator *allocator);
+extern size_t pgaml_ml_tree_memory(int64_t nleaves);
+extern double pgaml_ml_tree_predict(const MlTree *tree, const float *row);
+
+/* Sum over the trees, walked several at a time. */
+extern double pgaml_ml_trees_sum(const MlTree *trees, int32_t ntrees, const float *row);
+
+/* How a tree grows. */
+typedef struct MlGrowRules
+{
+	MlSplitRules split;
+	int32_t		max_leaves;
+	int32_t		max_depth;
+	double		feature_fraction;	/* share of the useful features tried per split, 0..1 */
+} MlGrowRules;
+
+typedef struct MlGrower MlGrower;
+
+extern MlStatus pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *rules,
+									   const MlAllocator *allocator, MlGrower **grower,
+									   MlError *error);
+extern void pgaml_ml_grower_free(MlGrower *grower);
+extern size_t pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins,
+									 const MlGrowRules *rules);
+
+/*
+ * Grow one tree on rows (ascending, reordered by the call) with grad[row] =
+ * (g, h), h > 0.  Leaf values are offset + scale * G / H.
+ */
+extern MlStatus pgaml_ml_grow(MlGrower *grower, const MlPair *grad, int32_t *rows, int32_t count,
+							  double offset, double scale, MlRng *rng, MlTicker *ticker,
+							  MlTree *tree, MlError *error);
+
+/* Value that the last tree grown gives to a row of the bins. */
+extern double pgaml_ml_grower_value(const MlGrower *grower, const MlTree *tree, int32_t row);
+
+#endif							/* PGAML_ML_TREE_INTERNAL_H */
