@@ -22,3 +22,13 @@ CREATE TABLE pganalytics.training_jobs (
 );
 CREATE INDEX training_jobs_status ON pganalytics.training_jobs (status, requested_at);
 COMMENT ON TABLE pganalytics.training_jobs IS 'training runs: asked for, running, done';
+
+CREATE FUNCTION train_performance_model(
+    model_type text DEFAULT NULL, lookback_days integer DEFAULT 90, hyperparameters jsonb DEFAULT '{}',
+    split text DEFAULT 'time', wait boolean DEFAULT true,
+    OUT job_id bigint, OUT status text, OUT message text)
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'pgaml_train_performance_model';
+COMMENT ON FUNCTION train_performance_model(text, integer, jsonb, text, boolean) IS
+    'learns from history and captured executions; a model at least as good as the one in production takes its place';
+REVOKE ALL ON FUNCTION train_performance_model(text, integer, jsonb, text, boolean) FROM PUBLIC;

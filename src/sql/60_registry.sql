@@ -34,3 +34,66 @@ CREATE UNIQUE INDEX query_performance_models_production
     ON pganalytics.query_performance_models (origin) WHERE stage = 'production';
 COMMENT ON TABLE pganalytics.query_performance_models IS 'trained models with their data window, metrics, calibration and bytes';
 SELECT pg_catalog.pg_extension_config_dump('pganalytics.query_performance_models', '');
+
+CREATE FUNCTION list_models()
+RETURNS TABLE (model_id bigint, model_type text, version integer, stage text, training_samples bigint,
+               statements bigint, r_squared double precision, rmse double precision, mae double precision,
+               window_start timestamptz, window_end timestamptz, bytes bigint,
+               created_at timestamptz, activated_at timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT m.model_id, m.model_type, m.version, m.stage, m.training_samples, m.statements,
+           (m.metrics #>> '{serving,r2}')::float8, (m.metrics #>> '{serving,rmse}')::float8,
+           (m.metrics #>> '{serving,mae}')::float8,
+           m.window_start, m.window_end, length(m.model)::bigint, m.created_at, m.activated_at
+      FROM pganalytics.query_performance_models m, pganalytics.installation i
+     WHERE m.deleted_at IS NULL AND m.origin = i.origin
+     ORDER BY m.model_id
+$$;
+COMMENT ON FUNCTION list_models() IS 'models of this installation with their held-out metrics on log time, oldest first';
+REVOKE ALL ON FUNCTION list_models() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION list_models() TO pg_monitor;
+
+CREATE FUNCTION get_model(id bigint)
+RETURNS TABLE (model_id bigint, model_type text, version integer, stage text, feature_version integer,
+               hyperparameters jsonb, window_start timestamptz, window_end timestamptz,
+               training_samples bigint, calibration_samples bigint, heldout_samples bigint,
+               statements bigint, seed bigint, data_hash text, metrics jsonb, calibration jsonb,
+               training_ms double precision, training_bytes bigint, bytes bigint,
+               extension_version text, server_version text, created_at timestamptz,
+               activated_at timestamptz, archived_at timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT m.model_id, m.model_type, m.version, m.stage, m.feature_version, m.hyperparameters,
+           m.window_start, m.window_end, m.training_samples, m.calibration_samples, m.heldout_samples,
+           m.statements, m.seed, m.data_hash, m.metrics, m.calibration, m.training_ms, m.training_bytes,
+           length(m.model)::bigint, m.extension_version, m.server_version, m.created_at,
+           m.activated_at, m.archived_at
+      FROM pganalytics.query_performance_models m, pganalytics.installation i
+     WHERE m.model_id = $1 AND m.deleted_at IS NULL AND m.origin = i.origin
+$$;
+COMMENT ON FUNCTION get_model(bigint) IS 'the card of one model: data, parameters, held-out metrics beside four baselines, calibration';
+REVOKE ALL ON FUNCTION get_model(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION get_model(bigint) TO pg_monitor;
+
+CREATE FUNCTION get_latest_model()
+RETURNS TABLE (model_id bigint, model_type text, version integer, training_samples bigint,
+               r_squared double precision, rmse double precision, mae double precision,
+               created_at timestamptz, activated_at timestamptz)
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT m.model_id, m.model_type, m.version, m.training_samples,
+           (m.metrics #>> '{serving,r2}')::float8, (m.metrics #>> '{serving,rmse}')::float8,
+           (m.metrics #>> '{serving,mae}')::float8, m.created_at, m.activated_at
+      FROM pganalytics.query_performance_models m, pganalytics.installation i
+     WHERE m.stage = 'production' AND m.deleted_at IS NULL AND m.origin = i.origin
+$$;
+COMMENT ON FUNCTION get_latest_model() IS 'the model in production';
+REVOKE ALL ON FUNCTION get_latest_model() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION get_latest_model() TO pg_monitor;
+
+CREATE FUNCTION activate_model(model_id bigint) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
+AS 'MODULE_PATHNAME', 'pgaml_activate_model';
+COMMENT ON FUNCTION activate_model(bigint) IS 'puts a model into production; every session sees it when the transaction commits';
+REVOKE ALL ON FUNCTION activate_model(bigint) FROM PUBLIC;

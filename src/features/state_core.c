@@ -1,0 +1,159 @@
+/*-------------------------------------------------------------------------
+ * state_core.c
+ *		What the recent past says of one statement, as of any moment.
+ *-------------------------------------------------------------------------
+ */
+#include "features/state_core.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NORMAL_P10_TO_P90	2.5631031	/* standard deviations between the 10 % and 90 % quantiles */
+
+void
+pgaml_runs_push(PgamlRuns *runs, const PgamlRun *run)
+{
+	int			i = runs->next;
+
+	runs->log_ms[i] = run->log_ms;
+	runs->plan[i] = run->plan;
+	runs->rows[i] = run->rows;
+	runs->hit_ratio[i] = run->hit_ratio;
+	runs->active[i] = run->active;
+	runs->last_at = run->at;
+	runs->next = (i + 1) % PGAML_RECENT_RUNS;
+	if (runs->n < PGAML_RECENT_RUNS)
+		runs->n++;
+}
+
+static void
+sort_floats(float *values, int n)
+{
+	for (int i = 1; i < n; i++)
+	{
+		float		v = values[i];
+		int			j = i;
+
+		for (; j > 0 && values[j - 1] > v; j--)
+			values[j] = values[j - 1];
+		values[j] = v;
+	}
+}
+
+/* Linear interpolation between order statistics. */
+static float
+quantile(const float *sorted, int n, double q)
+{
+	double		at = q * (n - 1);
+	int			low = (int) at;
+
+	return low + 1 < n ? (float) (sorted[low] + (at - low) * (sorted[low + 1] - sorted[low])) : sorted[n - 1];
+}
+
+static float
+mean_known(const float *values, int n)
+{
+	double		sum = 0.0;
+	int			known = 0;
+
+	for (int i = 0; i < n; i++)
+		if (!isnan(values[i]))
+		{
+			sum += values[i];
+			known++;
+		}
+	return known > 0 ? (float) (sum / known) : NAN;
+}
+
+/* Runs of the present plan if there are enough of them, else all. */
+static int
+relevant_runs(const PgamlRuns *runs, int64_t plan, float *out)
+{
+	int			same = 0;
+	int			n = 0;
+
+	for (int i = 0; i < runs->n; i++)
+		same += plan != 0 && runs->plan[i] == plan;
+	for (int i = 0; i < runs->n; i++)
+		if (same < PGAML_SAME_PLAN_RUNS || runs->plan[i] == plan)
+			out[n++] = runs->log_ms[i];
+	return n;
+}
+
+void
+pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out)
+{
+	float		values[PGAML_RECENT_RUNS];
+	double		sum = 0.0;
+
+	out->runs = relevant_runs(runs, plan, values);
+	out->center = out->spread = out->mean_ratio = NAN;
+	out->rows = mean_known(runs->rows, runs->n);
+	out->hit_ratio = mean_known(runs->hit_ratio, runs->n);
+	out->active = mean_known(runs->active, runs->n);
+	if (out->runs == 0)
+		return;
+	sort_floats(values, out->runs);
+	out->center = quantile(values, out->runs, 0.5);
+	if (out->runs >= 3)
+		out->spread = (quantile(values, out->runs, 0.9) - quantile(values, out->runs, 0.1)) / NORMAL_P10_TO_P90;
+	for (int i = 0; i < out->runs; i++)
+		sum += exp(values[i] - out->center);
+	out->mean_ratio = (float) (sum / out->runs);
+}
+
+void
+pgaml_calls_push(PgamlCalls *calls, int64_t bucket, double ncalls)
+{
+	int			newest = (calls->next + PGAML_RECENT_BUCKETS - 1) % PGAML_RECENT_BUCKETS;
+
+	if (calls->n > 0 && calls->bucket[newest] >= bucket)
+	{
+		if (calls->bucket[newest] == bucket)
+			calls->calls[newest] += ncalls;
+		return;
+	}
+	if (calls->n == 0)
+		calls->first = bucket;
+	calls->bucket[calls->next] = bucket;
+	calls->calls[calls->next] = ncalls;
+	calls->next = (calls->next + 1) % PGAML_RECENT_BUCKETS;
+	if (calls->n < PGAML_RECENT_BUCKETS)
+		calls->n++;
+}
+
+void
+pgaml_calls_summary(const PgamlCalls *calls, int64_t as_of, double per_hour, PgamlCallsSummary *out)
+{
+	int64_t		from = as_of - PGAML_RECENT_BUCKETS;
+	double		sum = 0.0;
+	double		squares = 0.0;
+	double		peak = 0.0;
+
+	out->mean = out->std_dev = out->peak = NAN;
+	if (calls->n > 0 && calls->first > from)
+		from = calls->first;
+	out->buckets = calls->n > 0 && as_of > from ? (int) (as_of - from) : 0;
+	if (out->buckets == 0)
+		return;
+	for (int i = 0; i < calls->n; i++)
+	{
+		double		x = calls->calls[i] * per_hour;
+
+		if (calls->bucket[i] < from || calls->bucket[i] >= as_of)
+			continue;
+		sum += x;
+		squares += x * x;
+		peak = x > peak ? x : peak;
+	}
+	out->mean = sum / out->buckets;
+	out->std_dev = sqrt(fmax(0.0, squares / out->buckets - out->mean * out->mean));
+	out->peak = peak;
+}
+
+/* For a log-normal variable ln(mean) = mu + sigma^2 / 2 and cv^2 = exp(sigma^2) - 1. */
+double
+pgaml_log_median(double mean, double cv)
+{
+	return log(mean) - log1p(cv * cv) / 2.0;
+}

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ * state_core.h
+ *		What the recent past says of one statement, as of any moment.
+ *
+ * Pure C.  Training replays history through the same state that prediction
+ * fills from its newest part, so a feature means the same in both.  An
+ * all-zero state is empty.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_FEATURES_STATE_CORE_H
+#define PGAML_FEATURES_STATE_CORE_H
+
+#include <stdint.h>
+
+#define PGAML_RECENT_RUNS		32	/* as kept in statement_recent */
+#define PGAML_RECENT_BUCKETS	24
+#define PGAML_SAME_PLAN_RUNS	5	/* runs of the present plan that let it speak alone */
+
+/* The newest runs. */
+typedef struct PgamlRuns
+{
+	int			n;				/* used, at most PGAML_RECENT_RUNS */
+	int			next;			/* where the next one goes */
+	double		last_at;		/* s, any epoch; time of the newest */
+	float		log_ms[PGAML_RECENT_RUNS];
+	int64_t		plan[PGAML_RECENT_RUNS];	/* 0 = unknown */
+	float		rows[PGAML_RECENT_RUNS];	/* rows per call; NaN */
+	float		hit_ratio[PGAML_RECENT_RUNS];	/* NaN */
+	float		active[PGAML_RECENT_RUNS];	/* statements running; NaN */
+} PgamlRuns;
+
+typedef struct PgamlRun
+{
+	double		at;				/* s */
+	float		log_ms;
+	float		rows;
+	float		hit_ratio;
+	float		active;
+	int64_t		plan;
+} PgamlRun;
+
+typedef struct PgamlRunsSummary
+{
+	int			runs;			/* runs that the rest speaks of */
+	float		center;			/* median log ms; NaN without runs */
+	float		spread;			/* robust standard deviation, log; NaN under 3 runs */
+	float		mean_ratio;		/* mean ms / exp(center) */
+	float		rows;			/* means over all known runs; NaN */
+	float		hit_ratio;
+	float		active;
+} PgamlRunsSummary;
+
+/* The newest buckets with calls, ascending. */
+typedef struct PgamlCalls
+{
+	int			n;
+	int			next;
+	int64_t		first;			/* number of the first bucket ever seen */
+	int64_t		bucket[PGAML_RECENT_BUCKETS];	/* start / width */
+	double		calls[PGAML_RECENT_BUCKETS];
+} PgamlCalls;
+
+typedef struct PgamlCallsSummary
+{
+	int			buckets;		/* complete buckets looked at, empty ones included */
+	double		mean;			/* calls per hour; all three NaN without buckets */
+	double		std_dev;		/* population */
+	double		peak;
+} PgamlCallsSummary;
+
+extern void pgaml_runs_push(PgamlRuns *runs, const PgamlRun *run);
+
+/* As of now, for a statement whose present plan is plan (0 = unknown). */
+extern void pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out);
+
+/* Calls of a bucket; the same bucket again adds up; older ones than the newest are ignored. */
+extern void pgaml_calls_push(PgamlCalls *calls, int64_t bucket, double ncalls);
+
+/* Over the complete buckets before bucket as_of, at most PGAML_RECENT_BUCKETS of them. */
+extern void pgaml_calls_summary(const PgamlCalls *calls, int64_t as_of, double per_hour,
+								PgamlCallsSummary *out);
+
+/* log of the median of a log-normal variable with this mean and coefficient of variation. */
+extern double pgaml_log_median(double mean, double cv);
+
+#endif							/* PGAML_FEATURES_STATE_CORE_H */

@@ -1,0 +1,172 @@
+/*-------------------------------------------------------------------------
+ * stages.h
+ *		What serves a prediction: history, model or cost line, with intervals.
+ *
+ * Pure C, on top of ml.h.  All times are natural logarithms of ms.
+ *
+ * A row is warm when the statement's own recent runs are known (its lag
+ * features), else cold.  Warm rows start from the centre of those runs, cold
+ * rows from the cost line; the learner is fitted to the departure from that
+ * start, with lags hidden at random so that one learner serves both, and its
+ * departure is shrunk by the factor that held-out rows ask for.  Which stage
+ * serves warm and which serves cold rows is decided by held-out error.
+ *
+ * Intervals are split-conformal (Lei et al. 2018) on absolute log error of
+ * single executions, divided for warm rows by the statement's own spread
+ * (locally weighted, section 5.2 there).
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_ML_STAGES_H
+#define PGAML_ML_STAGES_H
+
+#include "ml/ml.h"
+
+#define ML_STAGE_MIN_RUNS	3	/* recent runs that make a row warm */
+#define ML_SIZE_GROUPS		3	/* under 1 ms, 1..100 ms, above */
+
+typedef enum MlSource
+{
+	ML_SOURCE_NONE,
+	ML_SOURCE_HISTORY,
+	ML_SOURCE_MODEL,
+	ML_SOURCE_PLANNER
+} MlSource;
+
+/* One way to answer; calibration and held-out error are kept for each. */
+typedef enum MlStageKind
+{
+	ML_STAGE_HISTORY,			/* centre of the recent runs */
+	ML_STAGE_MODEL_WARM,		/* that plus the learner's departure */
+	ML_STAGE_MODEL_COLD,		/* cost line plus the learner's departure, lags hidden */
+	ML_STAGE_PLANNER,			/* cost line */
+	ML_STAGE_COUNT
+} MlStageKind;
+
+/* Where the special features stand in a row. */
+typedef struct MlStageLayout
+{
+	int32_t		nfeatures;
+	int32_t		lag_first;		/* first of the features that are hidden together */
+	int32_t		lag_count;
+	int32_t		lag_center;		/* median log ms of the recent runs */
+	int32_t		lag_spread;		/* their robust standard deviation, log */
+	int32_t		lag_runs;		/* how many they are */
+	int32_t		cost;			/* log cost of the plan */
+} MlStageLayout;
+
+typedef enum MlPart
+{
+	ML_PART_TRAIN,
+	ML_PART_CALIBRATE,
+	ML_PART_TEST
+} MlPart;
+
+/* Rows; the caller owns all arrays, each of nrows entries. */
+typedef struct MlStageData
+{
+	int64_t		nrows;
+	const float *const *columns;	/* layout.nfeatures columns, lags as of each row's time */
+	const double *target;		/* log ms */
+	const int32_t *group;		/* statement, 0..ngroups-1 */
+	int32_t		ngroups;
+	const int64_t *plan;		/* plan id, 0 = unknown */
+	const uint8_t *part;		/* MlPart */
+	const uint8_t *single;		/* 1: one execution; 0: a statement-hour (not calibrated on) */
+} MlStageData;
+
+typedef enum MlBaseline
+{
+	ML_BASE_GLOBAL_MEDIAN,
+	ML_BASE_COST_ONLY,
+	ML_BASE_STATEMENT_MEDIAN,
+	ML_BASE_MOVING_AVERAGE,
+	ML_BASE_COUNT
+} MlBaseline;
+
+typedef struct MlStageScore
+{
+	int64_t		n;				/* held-out rows */
+	MlMetrics	metrics;
+	double		coverage;		/* of the 90 % interval; NaN when not calibrated */
+	double		width;			/* median ratio of upper to lower bound */
+} MlStageScore;
+
+typedef struct MlStageReport
+{
+	int64_t		rows[3];		/* by MlPart */
+	int64_t		calibration[ML_STAGE_COUNT];	/* scores behind the intervals */
+	MlSource	warm_source;
+	MlSource	cold_source;
+	double		shrink_warm;	/* 0..1, factor on the learner's departure */
+	double		shrink_cold;
+	MlStageScore stage[ML_STAGE_COUNT];
+	MlStageScore serving;		/* as it would be served: warm where lags are known */
+	MlStageScore serving_cold;	/* every row with its lags hidden */
+	MlStageScore baseline[ML_BASE_COUNT];
+	double		oob_rmse;		/* forest; else NaN */
+	size_t		model_bytes;
+} MlStageReport;
+
+typedef struct MlStages MlStages;
+
+/* One answer. */
+typedef struct MlForecast
+{
+	MlSource	source;
+	double		center;			/* log ms, median of the next execution */
+	double		lower;			/* log ms */
+	double		upper;
+	double		scale;			/* log, one standard deviation for a normal error */
+	double		smear;			/* expected time / exp(center) */
+	double		confidence;		/* 0..1 */
+	bool		calibrated;		/* else the interval is parametric */
+	bool		in_range;		/* every known feature within what training saw */
+	bool		novel;			/* plan id known and not seen in training */
+} MlForecast;
+
+/* Name of a source ("history"); of a stage; of a baseline. */
+extern const char *pgaml_ml_source_name(MlSource source);
+extern const char *pgaml_ml_stage_name(MlStageKind kind);
+extern const char *pgaml_ml_baseline_name(MlBaseline baseline);
+
+/* Bytes beside the data itself that a fit takes; SIZE_MAX on overflow. */
+extern size_t pgaml_ml_stages_memory(const MlParams *params, int64_t nrows, int32_t nfeatures);
+
+/*
+ * Fit, choose, calibrate, and measure on held-out rows.  The training part
+ * needs at least one row.  On ML_OK *out is the caller's.
+ */
+extern MlStatus pgaml_ml_stages_fit(const MlStageData *data, const MlStageLayout *layout,
+									const MlParams *params, const MlAllocator *allocator,
+									const MlStop *stop, MlStages **out,
+									MlStageReport *report, MlError *error);
+extern void pgaml_ml_stages_free(MlStages *stages);
+
+/*
+ * Predict one row of layout.nfeatures values at nominal coverage 0..1.
+ * scratch has room for nfeatures floats.  Never fails: source is NONE when
+ * nothing is known of the row.
+ */
+extern void pgaml_ml_stages_predict(const MlStages *stages, const float *row, int64_t plan,
+									double coverage, float *scratch, MlForecast *out);
+
+/*
+ * Mean absolute log error of serving over the rows of one part; NaN without
+ * rows.  scratch has room for 2 * nfeatures floats.
+ */
+extern double pgaml_ml_stages_error(const MlStages *stages, const MlStageData *data,
+									MlPart part, float *scratch);
+
+extern const MlStageLayout *pgaml_ml_stages_layout(const MlStages *stages);
+extern const MlModel *pgaml_ml_stages_model(const MlStages *stages);
+
+/* Bytes as documented in FORMAT.md; *bytes is the caller's. */
+extern MlStatus pgaml_ml_stages_encode(const MlStages *stages, const MlAllocator *allocator,
+									   uint8_t **bytes, size_t *length, MlError *error);
+extern MlStatus pgaml_ml_stages_decode(const uint8_t *bytes, size_t length,
+									   const MlAllocator *allocator, MlStages **out, MlError *error);
+
+/* Quantile of the standard normal distribution, 0 < p < 1 (Wichura 1988, AS 241, PPND7). */
+extern double pgaml_ml_normal_quantile(double p);
+
+#endif							/* PGAML_ML_STAGES_H */

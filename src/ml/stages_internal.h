@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ * stages_internal.h
+ *		The fitted stages, shared by stages_fit.c, stages_predict.c and
+ *		stages_codec.c.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_ML_STAGES_INTERNAL_H
+#define PGAML_ML_STAGES_INTERNAL_H
+
+#include "ml/stages.h"
+
+#define ML_STAGE_MAX_SCORES	4096	/* order statistics kept per stage */
+#define ML_STAGE_MAX_PLANS	65536	/* plan ids kept */
+#define ML_STAGE_MAX_FEATURES 1024
+#define ML_SPREAD_FLOOR		0.02	/* log; a statement is never thought steadier than this */
+#define ML_CONFIDENCE_CAP	0.95
+#define ML_SMALL_TRAINING	100 /* training rows below which confidence is cut */
+
+struct MlStages
+{
+	MlAllocator allocator;
+	MlStageLayout layout;
+	MlSource	warm_source;
+	MlSource	cold_source;
+	double		shrink_warm;
+	double		shrink_cold;
+	double		global_median;	/* log ms */
+	double		y_min;			/* range of the target in training */
+	double		y_max;
+	double		default_spread; /* log; for statements whose own is unknown */
+	MlLine		line;			/* log ms over log cost */
+	double		smear[ML_STAGE_COUNT];
+	double		confidence[ML_STAGE_COUNT][ML_SIZE_GROUPS];
+	int32_t		nscores[ML_STAGE_COUNT];
+	double	   *scores[ML_STAGE_COUNT]; /* ascending absolute errors, see pgaml_ml_stage_scale */
+	float	   *feature_min;	/* nfeatures; NaN: never seen */
+	float	   *feature_max;
+	int32_t		nplans;
+	int64_t    *plans;			/* ascending */
+	MlModel    *model;
+};
+
+/* Is the row warm? */
+extern bool pgaml_ml_stage_warm(const MlStageLayout *layout, const float *row);
+
+/* What an absolute error of this stage is divided by. */
+extern double pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row);
+
+/* Answer of one stage, clamped; scratch holds nfeatures values. */
+extern double pgaml_ml_stage_center(const MlStages *stages, MlStageKind kind, const float *row,
+									float *scratch);
+
+/* Group of a predicted size. */
+extern int	pgaml_ml_size_group(double log_ms);
+
+/* A new MlStages with all pointers NULL; NULL without memory. */
+extern MlStages *pgaml_ml_stages_new(const MlAllocator *allocator, const MlStageLayout *layout);
+
+/* Everything a decoded or fitted MlStages must fulfil. */
+extern MlStatus pgaml_ml_stages_validate(const MlStages *stages, MlError *error);
+
+#endif							/* PGAML_ML_STAGES_INTERNAL_H */

@@ -1,0 +1,422 @@
+/*-------------------------------------------------------------------------
+ * dataset.c
+ *		Reads history and captured executions into columns to learn from.
+ *
+ * One ordered stream per statement is replayed through the same state that
+ * prediction uses, so that every row's lags are as of its own moment and
+ * nothing of the future leaks in.  A statement with captured executions is
+ * learnt from these, another one from its statement-hours.  Size is computed
+ * and compared with training_memory before anything is read; rows beyond it
+ * are thinned evenly.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/float.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "base/guc.h"
+#include "base/spi_run.h"
+#include "features/features.h"
+#include "train/train.h"
+
+#define SECONDS_PER_HOUR	3600.0
+#define LEAST_MS			1e-4	/* below the clock's resolution */
+#define PROGRESS_ROWS		200000
+
+typedef enum EventKind
+{
+	EVENT_BUCKET,				/* a bucket of history has ended */
+	EVENT_SAMPLE				/* an execution has ended */
+} EventKind;
+
+/* Memory of the server over time. */
+typedef struct MemoryPoint
+{
+	double		at;
+	double		percent;
+} MemoryPoint;
+
+typedef struct Reader
+{
+	PgamlDataset *dataset;
+	PgamlStatementSet *set;
+	MemoryPoint *memory;
+	int64		nmemory;
+	int64		queryid;		/* of the statement being replayed; 0 = none yet */
+	int32		group;
+	PgamlStatement *statement;	/* its tables; NULL when not loaded */
+	bool		captured;
+	PgamlRuns	runs;
+	PgamlCalls	calls;
+} Reader;
+
+/* One row of the stream. */
+typedef struct Event
+{
+	EventKind	kind;
+	double		at;
+	int64		plan;
+	double		ms;				/* of one execution, or the total of the bucket */
+	double		squares;
+	double		calls;
+	PgamlRun	run;
+	const float *plan_values;	/* NULL for buckets */
+} Event;
+
+static bool
+memory_row(HeapTuple tuple, TupleDesc desc, void *state)
+{
+	Reader	   *reader = state;
+	MemoryPoint *point = &reader->memory[reader->nmemory++];
+
+	point->at = pgaml_row_float8(tuple, desc, 1);
+	point->percent = pgaml_row_float8(tuple, desc, 2);
+	return true;
+}
+
+static void
+read_memory(Reader *reader, TimestampTz since)
+{
+	static const char count_sql[] =
+		"SELECT count(*) FROM pganalytics.system_history WHERE bucket_start >= $1";
+	static const char sql[] =
+		"SELECT extract(epoch FROM bucket_start - '2000-01-01 00:00:00+00'::timestamptz)::float8, available_memory_pct "
+		"  FROM pganalytics.system_history WHERE bucket_start >= $1 ORDER BY 1 LIMIT $2";
+	Oid			types[] = {TIMESTAMPTZOID, INT8OID};
+	Datum		values[2];
+	int64		n;
+
+	values[0] = TimestampTzGetDatum(since);
+	pgaml_spi_exec(count_sql, 1, types, values, NULL, false);
+	n = pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
+	values[1] = Int64GetDatum(n);
+	reader->memory = palloc_extended(sizeof(MemoryPoint) * Max(n, 1), MCXT_ALLOC_HUGE);
+	pgaml_spi_each(sql, 2, types, values, NULL, false, memory_row, reader);
+}
+
+/* Available memory in the bucket that holds this moment; NaN when not known. */
+static double
+memory_at(const Reader *reader, double at)
+{
+	int64		low = 0;
+	int64		high = reader->nmemory;
+
+	while (low < high)
+	{
+		int64		mid = (low + high) / 2;
+
+		if (reader->memory[mid].at <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low > 0 ? reader->memory[low - 1].percent : get_float8_nan();
+}
+
+static void
+allocate(PgamlDataset *dataset, int64 capacity)
+{
+	dataset->capacity = capacity;
+	dataset->columns = palloc(sizeof(float *) * PGAML_F_COUNT);
+	for (int i = 0; i < PGAML_F_COUNT; i++)
+		dataset->columns[i] = palloc_extended(sizeof(float) * capacity, MCXT_ALLOC_HUGE);
+	dataset->target = palloc_extended(sizeof(double) * capacity, MCXT_ALLOC_HUGE);
+	dataset->at = palloc_extended(sizeof(double) * capacity, MCXT_ALLOC_HUGE);
+	dataset->group = palloc_extended(sizeof(int32) * capacity, MCXT_ALLOC_HUGE);
+	dataset->plan = palloc_extended(sizeof(int64) * capacity, MCXT_ALLOC_HUGE);
+	dataset->part = palloc_extended(capacity, MCXT_ALLOC_HUGE);
+	dataset->single = palloc_extended(capacity, MCXT_ALLOC_HUGE);
+}
+
+/* Bytes of the dataset itself and of the fit. */
+static Size
+bytes_for(const MlParams *params, int64 nrows)
+{
+	Size		fit = pgaml_ml_stages_memory(params, nrows, PGAML_F_COUNT);
+	Size		row = sizeof(float) * PGAML_F_COUNT + 2 * sizeof(double) + sizeof(int32) + sizeof(int64) + 2;
+
+	if (fit == SIZE_MAX || (Size) nrows > (SIZE_MAX - fit) / row)
+		return SIZE_MAX;
+	return fit + row * (Size) nrows;
+}
+
+/* Begin the next statement of the stream. */
+static void
+next_statement(Reader *reader, int64 queryid)
+{
+	reader->group = reader->queryid == 0 ? 0 : reader->group + 1;
+	reader->queryid = queryid;
+	reader->statement = pgaml_statement_find(reader->set, queryid);
+	reader->captured = reader->statement != NULL && reader->statement->captured;
+	memset(&reader->runs, 0, sizeof(reader->runs));
+	memset(&reader->calls, 0, sizeof(reader->calls));
+}
+
+static void
+add_row(Reader *reader, const Event *event, double log_ms, bool single)
+{
+	static const PgamlTables no_tables = {0};
+	PgamlDataset *dataset = reader->dataset;
+	PgamlMoment moment;
+	PgamlRunsSummary summary;
+	float		row[PGAML_F_COUNT];
+	int64		n = dataset->data.nrows;
+
+	if (dataset->seen++ % dataset->keep_every != 0 || n >= dataset->capacity)
+		return;
+	moment.at = event->at;
+	moment.bucket = (int64) floor(event->at / reader->set->bucket_width) - (single ? 0 : 1);
+	moment.per_hour = SECONDS_PER_HOUR / reader->set->bucket_width;
+	moment.memory_pct = memory_at(reader, event->at);
+	pgaml_feature_row(reader->statement ? &reader->statement->tables : &no_tables, &reader->runs,
+					  &reader->calls, event->plan, event->plan_values, &moment, row, &summary);
+	for (int i = 0; i < PGAML_F_COUNT; i++)
+		dataset->columns[i][n] = row[i];
+	dataset->target[n] = log_ms;
+	dataset->at[n] = event->at;
+	dataset->group[n] = reader->group;
+	dataset->plan[n] = event->plan;
+	dataset->single[n] = single;
+	dataset->data.nrows++;
+}
+
+static void
+replay(Reader *reader, Event *event)
+{
+	double		log_ms;
+
+	if (event->kind == EVENT_SAMPLE)
+	{
+		log_ms = log(Max(event->ms, LEAST_MS));
+		add_row(reader, event, log_ms, true);
+		event->run.log_ms = log_ms;
+		pgaml_runs_push(&reader->runs, &event->run);
+		return;
+	}
+	if (!reader->captured && event->ms > 0.0)
+	{
+		double		mean = event->ms / event->calls;
+		double		variance = event->squares / event->calls - mean * mean;
+
+		log_ms = pgaml_log_median(mean, sqrt(Max(variance, 0.0)) / mean);
+		/* A captured plan is the last one; a bucket does not know which plan it ran. */
+		event->plan_values = reader->statement ? reader->statement->plan_values : NULL;
+		add_row(reader, event, log_ms, false);
+		event->run.log_ms = log_ms;
+		pgaml_runs_push(&reader->runs, &event->run);
+	}
+	pgaml_calls_push(&reader->calls, (int64) floor(event->at / reader->set->bucket_width) - 1, event->calls);
+}
+
+/* Columns: queryid, at, kind, plan, ms, squares, calls, rows, hit, read, active, plan_facts */
+static bool
+event_row(HeapTuple tuple, TupleDesc desc, void *state)
+{
+	Reader	   *reader = state;
+	int64		queryid = pgaml_row_int8(tuple, desc, 1, 0);
+	double		hit = pgaml_row_float8(tuple, desc, 9);
+	double		blocks = hit + pgaml_row_float8(tuple, desc, 10);
+	void	   *plan_values;
+	Event		event;
+
+	if (queryid != reader->queryid)
+		next_statement(reader, queryid);
+	memset(&event, 0, sizeof(event));
+	event.kind = (EventKind) pgaml_row_int8(tuple, desc, 3, 0);
+	event.at = pgaml_row_float8(tuple, desc, 2);
+	event.plan = pgaml_row_int8(tuple, desc, 4, 0);
+	event.ms = pgaml_row_float8(tuple, desc, 5);
+	event.squares = pgaml_row_float8(tuple, desc, 6);
+	event.calls = pgaml_row_float8(tuple, desc, 7);
+	event.run.at = event.at;
+	event.run.plan = event.plan;
+	event.run.rows = pgaml_row_float8(tuple, desc, 8) / event.calls;
+	event.run.hit_ratio = blocks > 0.0 ? hit / blocks : get_float4_nan();
+	event.run.active = pgaml_row_float8(tuple, desc, 11);
+	if (pgaml_row_array(tuple, desc, 12, FLOAT4OID, &plan_values) == PGAML_PF_COUNT)
+		event.plan_values = plan_values;
+	replay(reader, &event);
+	return true;
+}
+
+#define EPOCH(expr) "extract(epoch FROM " expr " - '2000-01-01 00:00:00+00'::timestamptz)::float8"
+#define PLANNABLE(alias) \
+	"EXISTS (SELECT 1 FROM pganalytics.statements s WHERE s.queryid = " alias ".queryid AND s.plannable)"
+
+static void
+read_events(Reader *reader, TimestampTz since)
+{
+	static const char sql[] =
+		"SELECT e.queryid, " EPOCH("e.sampled_at") " AS at, 1::int8 AS kind, e.plan_id, e.execution_ms, NULL::float8, "
+		"       1::float8, e.rows::float8, e.shared_blks_hit::float8, e.shared_blks_read::float8, "
+		"       e.active_backends::float8, e.plan_facts, e.session_id, e.transaction_no, e.place "
+		"  FROM pganalytics.execution_samples e "
+		" WHERE e.sampled_at >= $1 AND e.outcome = 'done' AND " PLANNABLE("e")
+		"UNION ALL "
+		"SELECT h.queryid, " EPOCH("h.bucket_start") " + $2, 0, 0, sum(h.total_ms), sum(h.sum_squares), "
+		"       sum(h.calls)::float8, sum(h.rows)::float8, sum(h.shared_blks_hit)::float8, "
+		"       sum(h.shared_blks_read)::float8, NULL, NULL, 0, 0, 0 "
+		"  FROM pganalytics.statement_history h "
+		" WHERE h.bucket_start >= $1 AND h.bucket_width = $2 AND h.queryid <> 0 AND " PLANNABLE("h")
+		" GROUP BY h.queryid, h.bucket_start "
+		" ORDER BY 1, 2, 3, 13, 14, 15, 4, 5";
+	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
+	Datum		values[2];
+
+	values[0] = TimestampTzGetDatum(since);
+	values[1] = Int32GetDatum(reader->set->bucket_width);
+	pgaml_spi_each(sql, 2, types, values, NULL, false, event_row, reader);
+}
+
+/* How many rows the window holds at most, and since when. */
+static int64
+count_rows(TimestampTz since, int bucket_width, TimestampTz *first)
+{
+	static const char sql[] =
+		"SELECT sum(n)::int8, min(first) FROM ("
+		"  SELECT count(*) AS n, min(e.sampled_at) AS first FROM pganalytics.execution_samples e "
+		"   WHERE e.sampled_at >= $1 AND e.outcome = 'done' AND " PLANNABLE("e")
+		"  UNION ALL "
+		"  SELECT count(*), min(h.bucket_start) FROM pganalytics.statement_history h "
+		"   WHERE h.bucket_start >= $1 AND h.bucket_width = $2 AND h.queryid <> 0 AND " PLANNABLE("h")
+		"     AND NOT EXISTS (SELECT 1 FROM pganalytics.statement_recent r WHERE r.queryid = h.queryid)) c";
+	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
+	Datum		values[2];
+	Datum		value;
+	bool		isnull;
+
+	values[0] = TimestampTzGetDatum(since);
+	values[1] = Int32GetDatum(bucket_width);
+	pgaml_spi_exec(sql, 2, types, values, NULL, false);
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+	*first = isnull ? 0 : DatumGetTimestampTz(value);
+	return pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
+}
+
+/* Say how many rows there are, how many are needed, and when. */
+static void
+too_few(int64 have, TimestampTz first)
+{
+	double		hours = have > 0 ? (double) (pgaml_clock_now() - first) / USECS_PER_HOUR : 0.0;
+	const char *when = "Nothing has been recorded yet";
+
+	if (have > 0 && hours > 0.0)
+		when = psprintf("At the present rate there will be enough in about %.1f hours",
+						hours * (pgaml_min_training_samples - have) / have);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("not enough samples to train on: " INT64_FORMAT " of %d", have, pgaml_min_training_samples),
+			 errdetail("%s.", when),
+			 errhint("Let the workload run, call collect_statements(), ask for more lookback_days, "
+					 "or lower pganalytics_ml.min_training_samples (at least %d).",
+					 PGAML_MIN_TRAINING_SAMPLES)));
+}
+
+/* How much to thin so that data and fit stay within training_memory. */
+static int
+thinning(const MlParams *params, int64 nrows)
+{
+	Size		limit = (Size) pgaml_training_memory * 1024;
+	int			keep_every = 1;
+
+	while (bytes_for(params, nrows / keep_every + 1) > limit)
+	{
+		keep_every++;
+		if (nrows / keep_every < pgaml_min_training_samples)
+			ereport(ERROR,
+					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+					 errmsg("training does not fit into pganalytics_ml.training_memory"),
+					 errdetail("%d rows need %zu kB, the setting allows %d kB.", pgaml_min_training_samples,
+							   bytes_for(params, pgaml_min_training_samples) / 1024, pgaml_training_memory),
+					 errhint("Raise pganalytics_ml.training_memory, or ask for fewer trees or leaves.")));
+	}
+	return keep_every;
+}
+
+static void
+hash_rows(PgamlDataset *dataset)
+{
+	uint64		a = 0;
+	uint64		b = 1;
+	Size		n = dataset->data.nrows;
+
+	for (int i = 0; i < PGAML_F_COUNT; i++)
+	{
+		/* In pieces: the server's hash takes an int length. */
+		for (Size from = 0; from < n; from += 1 << 20)
+		{
+			int			length = sizeof(float) * Min(n - from, 1 << 20);
+
+			a = hash_bytes_extended((unsigned char *) (dataset->columns[i] + from), length, a);
+			b = hash_bytes_extended((unsigned char *) (dataset->columns[i] + from), length, b);
+		}
+	}
+	for (Size i = 0; i < n; i++)
+	{
+		a = hash_combine64(a, hash_bytes_extended((unsigned char *) &dataset->target[i], sizeof(double), a));
+		b = hash_combine64(b, hash_bytes_extended((unsigned char *) &dataset->at[i], sizeof(double), b));
+	}
+	snprintf(dataset->hash, sizeof(dataset->hash), "%016llx%016llx",
+			 (unsigned long long) a, (unsigned long long) b);
+}
+
+static void
+finish(Reader *reader)
+{
+	PgamlDataset *dataset = reader->dataset;
+	double		low = INFINITY;
+	double		high = -INFINITY;
+
+	for (int64 i = 0; i < dataset->data.nrows; i++)
+	{
+		low = Min(low, dataset->at[i]);
+		high = Max(high, dataset->at[i]);
+	}
+	dataset->window_start = (TimestampTz) (low * USECS_PER_SEC);
+	dataset->window_end = (TimestampTz) (high * USECS_PER_SEC);
+	dataset->data.columns = (const float *const *) dataset->columns;
+	dataset->data.target = dataset->target;
+	dataset->data.group = dataset->group;
+	dataset->data.ngroups = reader->group + 1;
+	dataset->data.plan = dataset->plan;
+	dataset->data.part = dataset->part;
+	dataset->data.single = dataset->single;
+	hash_rows(dataset);
+}
+
+PgamlDataset *
+pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	PgamlDataset *dataset = palloc0(sizeof(PgamlDataset));
+	Reader		reader = {.dataset = dataset};
+	TimestampTz since = pgaml_clock_now() - request->lookback_days * USECS_PER_DAY;
+	TimestampTz first;
+	int64		nrows;
+
+	reader.set = pgaml_statements_load(context, false);
+	nrows = count_rows(since, reader.set->bucket_width, &first);
+	if (nrows < pgaml_min_training_samples)
+		too_few(nrows, first);
+	dataset->keep_every = thinning(&request->params, nrows);
+	if (dataset->keep_every > 1)
+		ereport(NOTICE,
+				(errmsg("training on every %dth of " INT64_FORMAT " samples to stay within pganalytics_ml.training_memory",
+						dataset->keep_every, nrows)));
+	allocate(dataset, nrows / dataset->keep_every + 1);
+	read_memory(&reader, since);
+	read_events(&reader, since);
+	if (dataset->data.nrows == 0)
+		too_few(0, first);
+	finish(&reader);
+	pgaml_statements_free(reader.set);
+	MemoryContextSwitchTo(old);
+	return dataset;
+}

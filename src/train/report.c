@@ -1,0 +1,106 @@
+/*-------------------------------------------------------------------------
+ * report.c
+ *		What a fit measured, as JSON for the model's card.
+ *
+ * Keys are stages, baselines and field-standard metric names; errors are on
+ * the natural logarithm of ms, q-errors are ratios.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "lib/stringinfo.h"
+
+#include "train/train.h"
+
+/* JSON has no NaN. */
+static void
+append_number(StringInfo out, const char *key, double value, bool last)
+{
+	if (isfinite(value))
+		appendStringInfo(out, "\"%s\": %.6g", key, value);
+	else
+		appendStringInfo(out, "\"%s\": null", key);
+	if (!last)
+		appendStringInfoString(out, ", ");
+}
+
+static void
+append_score(StringInfo out, const char *name, const MlStageScore *score)
+{
+	double		none = score->n > 0 ? 0.0 : NAN;	/* no rows: everything null */
+
+	appendStringInfo(out, "\"%s\": {\"n\": " INT64_FORMAT ", ", name, score->n);
+	append_number(out, "r2", score->metrics.r2 + none, false);
+	append_number(out, "rmse", score->metrics.rmse + none, false);
+	append_number(out, "mae", score->metrics.mae + none, false);
+	append_number(out, "mape", score->metrics.mape + none, false);
+	append_number(out, "q50", score->metrics.q50 + none, false);
+	append_number(out, "q90", score->metrics.q90 + none, false);
+	append_number(out, "q95", score->metrics.q95 + none, false);
+	append_number(out, "qmax", score->metrics.qmax + none, false);
+	append_number(out, "coverage", score->coverage, false);
+	append_number(out, "interval_ratio", score->width, true);
+	appendStringInfoString(out, "}");
+}
+
+char *
+pgaml_report_metrics_json(const MlStageReport *report)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "{");
+	append_score(&out, "serving", &report->serving);
+	appendStringInfoString(&out, ", ");
+	append_score(&out, "serving_cold", &report->serving_cold);
+	appendStringInfoString(&out, ", \"stages\": {");
+	for (int i = 0; i < ML_STAGE_COUNT; i++)
+	{
+		appendStringInfoString(&out, i > 0 ? ", " : "");
+		append_score(&out, pgaml_ml_stage_name(i), &report->stage[i]);
+	}
+	appendStringInfoString(&out, "}, \"baselines\": {");
+	for (int i = 0; i < ML_BASE_COUNT; i++)
+	{
+		appendStringInfoString(&out, i > 0 ? ", " : "");
+		append_score(&out, pgaml_ml_baseline_name(i), &report->baseline[i]);
+	}
+	appendStringInfo(&out, "}, \"warm_source\": \"%s\", \"cold_source\": \"%s\", ",
+					 pgaml_ml_source_name(report->warm_source), pgaml_ml_source_name(report->cold_source));
+	append_number(&out, "shrink_warm", report->shrink_warm, false);
+	append_number(&out, "shrink_cold", report->shrink_cold, false);
+	append_number(&out, "oob_rmse", report->oob_rmse, true);
+	appendStringInfoString(&out, "}");
+	return out.data;
+}
+
+char *
+pgaml_report_calibration_json(const MlStageReport *report)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "{\"method\": \"split conformal on absolute log error\", \"scores\": {");
+	for (int i = 0; i < ML_STAGE_COUNT; i++)
+		appendStringInfo(&out, "%s\"%s\": " INT64_FORMAT, i > 0 ? ", " : "",
+						 pgaml_ml_stage_name(i), report->calibration[i]);
+	appendStringInfoString(&out, "}}");
+	return out.data;
+}
+
+char *
+pgaml_params_json(const MlParams *params)
+{
+	StringInfoData out;
+	const char *name;
+	double		value;
+
+	initStringInfo(&out);
+	appendStringInfoString(&out, "{");
+	for (int i = 0; pgaml_ml_params_get(params, i, &name, &value); i++)
+		append_number(&out, name, value, false);
+	appendStringInfo(&out, "\"seed\": " UINT64_FORMAT "}", params->seed);
+	return out.data;
+}
