@@ -54,14 +54,18 @@ COMMENT ON FUNCTION list_models() IS 'models of this installation with their hel
 REVOKE ALL ON FUNCTION list_models() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION list_models() TO pg_monitor;
 
-CREATE FUNCTION get_model(id bigint)
-RETURNS TABLE (model_id bigint, model_type text, version integer, stage text, feature_version integer,
-               hyperparameters jsonb, window_start timestamptz, window_end timestamptz,
-               training_samples bigint, calibration_samples bigint, heldout_samples bigint,
-               statements bigint, seed bigint, data_hash text, metrics jsonb, calibration jsonb,
-               training_ms double precision, training_bytes bigint, bytes bigint,
-               extension_version text, server_version text, created_at timestamptz,
-               activated_at timestamptz, archived_at timestamptz)
+CREATE TYPE model_card AS (
+    model_id bigint, model_type text, version integer, stage text, feature_version integer,
+    hyperparameters jsonb, window_start timestamptz, window_end timestamptz,
+    training_samples bigint, calibration_samples bigint, heldout_samples bigint,
+    statements bigint, seed bigint, data_hash text, metrics jsonb, calibration jsonb,
+    training_ms double precision, training_bytes bigint, bytes bigint,
+    extension_version text, server_version text, created_at timestamptz,
+    activated_at timestamptz, archived_at timestamptz
+);
+COMMENT ON TYPE model_card IS 'everything about a model but its bytes';
+
+CREATE FUNCTION get_model(model_id bigint) RETURNS SETOF model_card
 LANGUAGE sql STABLE PARALLEL SAFE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT m.model_id, m.model_type, m.version, m.stage, m.feature_version, m.hyperparameters,

@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ * known.c
+ *		What this session knows of statements: features, ready to predict.
+ *
+ * Everything is read at once (features/load), reduced to one entry per
+ * statement and kept for prediction_cache_ttl, so that predicting all of
+ * pg_stat_statements reads each statement's features once.  Works without
+ * preload and on standbys; writes nothing.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "base/guc.h"
+#include "base/spi_run.h"
+#include "predict/known.h"
+#include "registry/registry.h"
+
+static MemoryContext context = NULL;
+static HTAB *known = NULL;
+static TimestampTz loaded_at = 0;
+static uint64 loaded_generation = 0;
+static double loaded_coverage = 1.0;
+static bool without_counters = false;
+
+static void
+reduce(const PgamlStatementSet *set, const PgamlStatement *statement)
+{
+	PgamlKnown *entry = hash_search(known, &statement->queryid, HASH_ENTER, NULL);
+
+	memset(entry, 0, sizeof(*entry));
+	entry->queryid = statement->queryid;
+	entry->nusers = statement->nusers;
+	entry->users = MemoryContextAlloc(context, sizeof(Oid) * Max(statement->nusers, 1));
+	if (statement->nusers > 0)
+		memcpy(entry->users, statement->users, sizeof(Oid) * statement->nusers);
+	entry->plannable = statement->plannable;
+	entry->captured = statement->captured;
+	entry->plan_id = statement->plan_id;
+	entry->lifetime_calls = statement->lifetime_calls;
+	entry->lifetime_mean = statement->lifetime_mean;
+	entry->lifetime_std_dev = statement->lifetime_std_dev;
+	pgaml_statement_row(set, statement, set->loaded_at, entry->row, &entry->runs);
+}
+
+/* Forget what there is and read everything. */
+static void
+reload(void)
+{
+	PgamlStatementSet *set;
+	PgamlStatement *statement;
+	HASH_SEQ_STATUS scan;
+	HASHCTL		info;
+	PgamlSpi	spi;
+
+	if (context != NULL)
+		MemoryContextDelete(context);
+	known = NULL;
+	context = AllocSetContextCreate(CacheMemoryContext, "pganalytics_ml known statements",
+									ALLOCSET_DEFAULT_SIZES);
+	memset(&info, 0, sizeof(info));
+	info.keysize = sizeof(int64);
+	info.entrysize = sizeof(PgamlKnown);
+	info.hcxt = context;
+
+	pgaml_spi_open(&spi);
+	set = pgaml_statements_load(CurrentMemoryContext, true);
+	known = hash_create("pganalytics_ml known statements", 1024, &info,
+						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	hash_seq_init(&scan, set->statements);
+	while ((statement = hash_seq_search(&scan)) != NULL)
+		reduce(set, statement);
+	loaded_at = set->loaded_at;
+	loaded_coverage = set->coverage;
+	loaded_generation = pgaml_registry_generation();
+	without_counters = set->pgss_missing;
+	pgaml_spi_close(&spi);
+}
+
+/* Old, from before a change of models or of the extension, or never read. */
+static bool
+outdated(TimestampTz now)
+{
+	return known == NULL || loaded_generation != pgaml_registry_generation() ||
+		(loaded_at < now && loaded_at + (int64) pgaml_prediction_cache_ttl * USECS_PER_SEC <= now);
+}
+
+PgamlKnown *
+pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+	PgamlKnown *entry = NULL;
+
+	*cache_hit = !outdated(now);
+	if (!*cache_hit)
+		reload();
+	entry = hash_search(known, &queryid, HASH_FIND, NULL);
+	if (entry == NULL && loaded_at < now)
+	{
+		*cache_hit = false;
+		reload();
+		entry = hash_search(known, &queryid, HASH_FIND, NULL);
+	}
+	*coverage = loaded_coverage;
+	return entry;
+}
+
+bool
+pgaml_known_without_counters(void)
+{
+	return without_counters;
+}

@@ -1,0 +1,41 @@
+/*-------------------------------------------------------------------------
+ * known.h
+ *		What this session knows of statements: features, ready to predict.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_PREDICT_KNOWN_H
+#define PGAML_PREDICT_KNOWN_H
+
+#include "features/features.h"
+
+/* One statement, reduced to what a prediction needs. */
+typedef struct PgamlKnown
+{
+	int64		queryid;		/* hash key */
+	int			nusers;
+	Oid		   *users;
+	bool		plannable;		/* false: utility, or text not read yet */
+	bool		captured;		/* runs are single executions */
+	int64		plan_id;		/* 0 = none captured */
+	PgamlRunsSummary runs;
+	double		lifetime_calls; /* of pg_stat_statements; 0 = not there */
+	double		lifetime_mean;	/* ms */
+	double		lifetime_std_dev;
+	/* the last forecast, good for this model generation and coverage */
+	uint64		forecast_generation;	/* 0: none */
+	double		forecast_coverage;
+	MlForecast	forecast;
+	float		row[PGAML_F_COUNT];
+} PgamlKnown;
+
+/*
+ * Look a queryid up, reading everything again when what the session has is
+ * older than prediction_cache_ttl.  A miss reads again too, at most once per
+ * client statement.  NULL: unknown.  *coverage as in PgamlStatementSet.
+ */
+extern PgamlKnown *pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage);
+
+/* Could pg_stat_statements not be read when this session last looked? */
+extern bool pgaml_known_without_counters(void);
+
+#endif							/* PGAML_PREDICT_KNOWN_H */

@@ -1,0 +1,120 @@
+/*-------------------------------------------------------------------------
+ * sql.c
+ *		SQL entry points of prediction.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/export.h"
+#include "predict/predict.h"
+
+#define PREDICTION_COLUMNS	16
+#define BATCH_MAX			1000
+
+PGAML_FUNCTION_INFO_V1(pgaml_predict_query_time);
+PGAML_FUNCTION_INFO_V1(pgaml_predict_query_execution);
+PGAML_FUNCTION_INFO_V1(pgaml_predict_query_executions);
+
+/* predict_query_time(queryid bigint) RETURNS double precision, ms; NULL without an answer */
+Datum
+pgaml_predict_query_time(PG_FUNCTION_ARGS)
+{
+	PgamlPrediction prediction;
+
+	pgaml_predict_queryid(PG_GETARG_INT64(0), false, &prediction);
+	if (prediction.source == ML_SOURCE_NONE)
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(prediction.predicted_ms);
+}
+
+static void
+set_ms(Datum *values, bool *nulls, int column, double ms)
+{
+	nulls[column] = !isfinite(ms);
+	values[column] = Float8GetDatum(ms);
+}
+
+static void
+put_row(ReturnSetInfo *rsinfo, const PgamlPrediction *prediction)
+{
+	Datum		values[PREDICTION_COLUMNS] = {0};
+	bool		nulls[PREDICTION_COLUMNS] = {false};
+	bool		answered = prediction->source != ML_SOURCE_NONE;
+
+	values[0] = Int64GetDatum(prediction->queryid);
+	set_ms(values, nulls, 1, prediction->predicted_ms);
+	set_ms(values, nulls, 2, prediction->expected_ms);
+	set_ms(values, nulls, 3, prediction->lower_ms);
+	set_ms(values, nulls, 4, prediction->upper_ms);
+	set_ms(values, nulls, 5, prediction->std_dev_ms);
+	set_ms(values, nulls, 6, answered ? prediction->confidence : NAN);
+	nulls[7] = !answered;
+	if (answered)
+		values[7] = CStringGetTextDatum(pgaml_ml_source_name(prediction->source));
+	nulls[8] = prediction->reason == NULL;
+	if (prediction->reason != NULL)
+		values[8] = CStringGetTextDatum(prediction->reason);
+	nulls[9] = !answered;
+	values[9] = BoolGetDatum(prediction->in_range);
+	nulls[10] = !answered || !prediction->plan_known || prediction->model_id == 0;
+	values[10] = BoolGetDatum(prediction->novel);
+	set_ms(values, nulls, 11, prediction->coverage);
+	nulls[12] = prediction->model_id == 0;
+	values[12] = Int32GetDatum(prediction->model_version);
+	values[13] = BoolGetDatum(prediction->cache_hit);
+	nulls[14] = true;			/* no prediction log yet */
+	values[15] = TimestampTzGetDatum(GetCurrentTimestamp());
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/* predict_query_execution(id bigint) RETURNS TABLE (...), one row */
+Datum
+pgaml_predict_query_execution(PG_FUNCTION_ARGS)
+{
+	PgamlPrediction prediction;
+
+	InitMaterializedSRF(fcinfo, 0);
+	pgaml_predict_queryid(PG_GETARG_INT64(0), true, &prediction);
+	put_row((ReturnSetInfo *) fcinfo->resultinfo, &prediction);
+	return (Datum) 0;
+}
+
+/* predict_query_executions(queryids bigint[]) RETURNS TABLE (...), in the order given */
+Datum
+pgaml_predict_query_executions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	int64	   *queryids;
+
+	if (n < 1 || n > BATCH_MAX || ARR_NDIM(array) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("queryids must be a one-dimensional array of 1 to %d elements", BATCH_MAX),
+				 errdetail("It has %d dimensions and %d elements.", ARR_NDIM(array), n)));
+	if (ARR_HASNULL(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("queryids must not contain NULL")));
+	queryids = (int64 *) ARR_DATA_PTR(array);
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < n; i++)
+	{
+		PgamlPrediction prediction;
+
+		pgaml_predict_queryid(queryids[i], true, &prediction);
+		put_row(rsinfo, &prediction);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return (Datum) 0;
+}
