@@ -58,7 +58,7 @@ SELECT count(*), max(abs(ln(ms) - center)) < 0.25 AS near, bool_and(low > 0 AND 
        array_agg(DISTINCT source) AS sources, count(reason) AS reasons, bool_and(in_training_range) AS in_range,
        bool_or(novel) AS novel, bool_and(confidence_score BETWEEN 0 AND 0.95) AS confidence, min(coverage) AS coverage
   FROM answers;
-SELECT avg(y BETWEEN ln(low) AND ln(high)) BETWEEN 0.88 AND 0.92 AS covered
+SELECT count(*), avg((y BETWEEN ln(low) AND ln(high))::int) BETWEEN 0.88 AND 0.92 AS covered
   FROM (SELECT low, high, center + spread * normal(queryid * 1000 + j, 11) AS y
           FROM answers, generate_series(1, 100) j) e;
 SELECT predict_query_time(1) = (SELECT ms FROM answers WHERE queryid = 1) AS same_as_row_form;
@@ -75,7 +75,7 @@ SELECT bool_and((metrics #>> '{serving,q50}')::float8 <= 1.02 * (metrics #>> ARR
 
 -- Same rows, same seed: the same bytes, whatever the type.
 SELECT count(*) FROM (VALUES ('linear_regression'), ('decision_tree'), ('random_forest')) v(t),
-       LATERAL train_performance_model(t), LATERAL train_performance_model(t);
+       LATERAL train_performance_model(t) a, LATERAL train_performance_model(t) b;
 SELECT model_type, count(*), count(DISTINCT model) AS distinct_bytes, count(DISTINCT data_hash) AS hashes
   FROM pganalytics.query_performance_models GROUP BY model_type ORDER BY model_type;
 SELECT count(*) FROM pganalytics.query_performance_models WHERE stage = 'production';
@@ -167,6 +167,7 @@ GRANT EXECUTE ON FUNCTION train_performance_model TO learn_nobody;
 SET ROLE learn_nobody;
 SELECT status FROM train_performance_model('linear_regression');
 RESET ROLE;
+DROP OWNED BY learn_nobody;
 DROP ROLE learn_nobody, learn_reader;
 
 -- Too few samples: how many, how many are needed, and when.

@@ -13,6 +13,8 @@
 
 #include "base/guc.h"
 #include "base/shmem.h"
+#include "features/spec.h"
+#include "registry/registry.h"
 #include "capture/capture.h"
 #include "worker/worker.h"
 
@@ -24,6 +26,7 @@ void
 _PG_init(void)
 {
 	pgaml_guc_define();
+	pgaml_registry_expect(PGAML_FEATURE_VERSION, &pgaml_feature_layout);
 
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;

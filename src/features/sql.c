@@ -61,12 +61,10 @@ pgaml_query_features(PG_FUNCTION_ARGS)
 	pgaml_spi_open(&spi);
 	set = pgaml_statements_load(CurrentMemoryContext, true);
 	statement = queryid != 0 ? pgaml_statement_find(set, queryid) : NULL;
-	if (statement == NULL)
-		instead = "unknown query identifier";
-	else if (!pgaml_acl_may_see(spi.saved_userid, statement->users, statement->nusers))
-		instead = "not permitted: the statement was run by other users";
-	else
+	if (statement != NULL && pgaml_acl_may_see(spi.saved_userid, statement->users, statement->nusers))
 		pgaml_statement_row(set, statement, set->loaded_at, row, &summary);
+	else
+		instead = "unknown query identifier, or one that only other users ran";
 	for (int i = 0; i < PGAML_F_COUNT; i++)
 		put_feature((ReturnSetInfo *) fcinfo->resultinfo, i, instead ? NAN : row[i], instead);
 	pgaml_spi_close(&spi);

@@ -170,11 +170,11 @@ pgaml_predict_queryid(int64 queryid, bool want_reason, PgamlPrediction *out)
 	}
 	if (entry != NULL && pgaml_acl_may_see(GetUserId(), entry->users, entry->nusers))
 		answer_known(out, entry, want_reason);
-	else if (entry != NULL)
-		no_answer(out, "not permitted: the statement was run by other users (pg_read_all_stats may see it)");
 	else if (pgaml_known_without_counters())
 		no_answer(out, "unknown query identifier, and pg_stat_statements is not loaded: "
 				  "set shared_preload_libraries = 'pg_stat_statements, pganalytics_ml'");
-	else
+	else if (pgaml_acl_reads_all(GetUserId()))
 		no_answer(out, "unknown query identifier");
+	else						/* who may not see a statement does not learn that it ran */
+		no_answer(out, "unknown query identifier, or one that only other users ran (pg_read_all_stats sees all)");
 }

@@ -89,7 +89,7 @@ decode(PgamlServing *out, int feature_version, Datum model, const MlAllocator *a
 }
 
 bool
-pgaml_registry_read(int64 model_id, const MlAllocator *allocator, PgamlServing *out)
+pgaml_registry_read(int64 model_id, bool read_only, const MlAllocator *allocator, PgamlServing *out)
 {
 	/* After a restore the production model of another origin serves until there is an own one. */
 	static const char sql[] =
@@ -105,7 +105,7 @@ pgaml_registry_read(int64 model_id, const MlAllocator *allocator, PgamlServing *
 	bool		isnull;
 
 	memset(out, 0, sizeof(*out));
-	if (pgaml_spi_exec(sql, 1, types, values, NULL, true) == 0)
+	if (pgaml_spi_exec(sql, 1, types, values, NULL, read_only) == 0)
 		return false;
 	tuple = SPI_tuptable->vals[0];
 	desc = SPI_tuptable->tupdesc;
@@ -142,7 +142,7 @@ pgaml_registry_serving(void)
 	relid = pgaml_registry_relid();
 	before = generation;
 	pgaml_spi_open(&spi);
-	(void) pgaml_registry_read(0, &memory.allocator, &serving);
+	(void) pgaml_registry_read(0, true, &memory.allocator, &serving);
 	pgaml_spi_close(&spi);
 
 	/* CAUTION: an invalidation that came while reading must not be lost. */

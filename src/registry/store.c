@@ -86,7 +86,7 @@ pgaml_registry_activate(int64 model_id)
 
 	pgaml_spi_run("LOCK TABLE pganalytics.query_performance_models IN SHARE ROW EXCLUSIVE MODE", false);
 	pgaml_ml_memory_init(&memory, CurrentMemoryContext, 0);
-	if (!pgaml_registry_read(model_id, &memory.allocator, &serving))
+	if (!pgaml_registry_read(model_id, false, &memory.allocator, &serving))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("model " INT64_FORMAT " does not exist", model_id),

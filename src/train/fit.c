@@ -96,8 +96,7 @@ allowed_names(const MlParams *params)
 
 	initStringInfo(&out);
 	for (int i = 0; pgaml_ml_params_get(params, i, &name, &value); i++)
-		appendStringInfo(&out, "%s, ", name);
-	appendStringInfoString(&out, "seed");
+		appendStringInfo(&out, "%s%s", i > 0 ? ", " : "", name);
 	return out.data;
 }
 
@@ -107,7 +106,7 @@ set_parameter(MlParams *params, const char *name, const JsonbValue *json)
 	MlError		error = {0};
 	const char *known;
 	double		value;
-	bool		exists = strcmp(name, "seed") == 0;
+	bool		exists = false;
 
 	for (int i = 0; !exists && pgaml_ml_params_get(params, i, &known, &value); i++)
 		exists = strcmp(name, known) == 0;
@@ -121,15 +120,7 @@ set_parameter(MlParams *params, const char *name, const JsonbValue *json)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("hyper-parameter \"%s\" must be a number", name)));
 	value = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(json->val.numeric)));
-	if (strcmp(name, "seed") == 0)
-	{
-		if (!(value >= 0.0 && value < 9007199254740992.0) || value != floor(value))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("seed must be a whole number from 0 to 2^53 - 1")));
-		params->seed = (uint64) value;
-	}
-	else if (pgaml_ml_params_set(params, name, value, &error) != ML_OK)
+	if (pgaml_ml_params_set(params, name, value, &error) != ML_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("hyper-parameter \"%s\" cannot be %g: %s", name, value, error.message)));

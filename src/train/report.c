@@ -100,7 +100,10 @@ pgaml_params_json(const MlParams *params)
 	initStringInfo(&out);
 	appendStringInfoString(&out, "{");
 	for (int i = 0; pgaml_ml_params_get(params, i, &name, &value); i++)
-		append_number(&out, name, value, false);
-	appendStringInfo(&out, "\"seed\": " UINT64_FORMAT "}", params->seed);
+	{
+		appendStringInfoString(&out, i > 0 ? ", " : "");
+		append_number(&out, name, value, true);
+	}
+	appendStringInfoString(&out, "}");
 	return out.data;
 }
