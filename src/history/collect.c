@@ -44,7 +44,7 @@ pgaml_collect_statements(PG_FUNCTION_ARGS)
 	TupleDesc	desc;
 	PgamlSpi	spi;
 	PgamlTick	tick;
-	int64		samples = 0;
+	int64		samples;
 	Datum		values[COLLECT_COLUMNS];
 	bool		nulls[COLLECT_COLUMNS] = {0};
 
@@ -55,6 +55,7 @@ pgaml_collect_statements(PG_FUNCTION_ARGS)
 	pgaml_spi_open(&spi);
 	pgaml_history_collect(&tick);
 	pgaml_history_read_texts(false);
+	samples = pgaml_history_drain();
 	pgaml_history_retire();
 	pgaml_spi_close(&spi);
 
