@@ -76,6 +76,18 @@ FROM demo.answers GROUP BY turn, answer ORDER BY turn;
 SELECT round(100 * avg(inside::int), 1) AS inside_interval_pct, count(*) AS unseen_executions,
        count(DISTINCT queryid) AS statements FROM demo.judged;
 
+\echo
+\echo 'What the model itself keeps: its newest fifth of the data, held out while it was fitted (log scale; q-error)'
+WITH m AS (SELECT metrics FROM get_model((SELECT model_id FROM get_latest_model()))),
+     scores AS (SELECT 1 AS turn, 'serves' AS who, metrics -> 'serving' AS score FROM m UNION ALL
+                SELECT 2, 'serves, statements never seen', metrics -> 'serving_cold' FROM m UNION ALL
+                SELECT 3, 'stage ' || key, value FROM m, jsonb_each(metrics -> 'stages') UNION ALL
+                SELECT 4, 'baseline ' || key, value FROM m, jsonb_each(metrics -> 'baselines'))
+SELECT who, round((score ->> 'r2')::numeric, 3) AS r2, round((score ->> 'mae')::numeric, 3) AS mae,
+       round((score ->> 'q50')::numeric, 3) AS q_p50, round((score ->> 'q90')::numeric, 3) AS q_p90,
+       round(100 * (score ->> 'coverage')::numeric, 1) AS coverage_pct
+FROM scores ORDER BY turn, who;
+
 CREATE TABLE demo.verdict (number int GENERATED ALWAYS AS IDENTITY, what text, holds boolean);
 INSERT INTO demo.verdict (what, holds)
 SELECT format('every one of %s statements has a prediction', count(*)), bool_and(ms IS NOT NULL) FROM demo.predicted WHERE round = 1;
