@@ -133,6 +133,7 @@ static void
 answer_known(PgamlPrediction *out, PgamlKnown *entry, bool want_reason)
 {
 	const PgamlServing *serving = pgaml_registry_serving();
+	bool		counted = entry->lifetime_calls > 0 && entry->lifetime_mean > 0;
 	const char *why = "no model in production yet";
 
 	out->plan_known = entry->plan_id != 0;
@@ -140,19 +141,20 @@ answer_known(PgamlPrediction *out, PgamlKnown *entry, bool want_reason)
 	{
 		out->model_id = serving->model_id;
 		out->model_version = serving->version;
-		if (answer_model(out, entry, serving))
-			return;
-		why = "no recent run and no captured plan";
+		why = "no recent run";
 	}
 	else if (serving->model_id != 0)
 		why = serving->problem;
 
+	/* What was measured of the statement itself comes before what its plan suggests. */
+	if (serving->stages != NULL && (entry->runs.runs > 0 || !counted) && answer_model(out, entry, serving))
+		return;
 	if (entry->runs.runs > 0)
 		answer_runs(out, entry, why, want_reason);
-	else if (entry->lifetime_calls > 0 && entry->lifetime_mean > 0)
+	else if (counted)
 		answer_lifetime(out, entry, why, want_reason);
 	else
-		no_answer(out, want_reason ? psprintf("%s; nothing was recorded of this statement's time", why) : NULL);
+		no_answer(out, want_reason ? psprintf("%s, and nothing was recorded of this statement's time", why) : NULL);
 }
 
 void
