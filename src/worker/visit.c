@@ -351,6 +351,7 @@ run_step(const VisitStep *step)
 		PGAML_FAULT("visit_step");
 		if (hold_extension())
 			step->run();
+		PGAML_FAULT("visit_commit");
 		pgaml_xact_close(&spi);
 		MemoryContextSwitchTo(visit.context);
 		if (note_success(step))
