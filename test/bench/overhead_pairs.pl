@@ -1,0 +1,174 @@
+# Backend CPU per transaction of two running servers, in interleaved pairs.
+#
+# usage: perl overhead_pairs.pl bin socketdir portA portB clients pairs
+#
+# Prints one line: the estimate of B / A, its 95 % interval, and the medians.
+#
+# Both servers serve pgbench -S prepared all the time, but only one pgbench is
+# awake: they take turns of SLICE seconds, in the order A B B A, so that a
+# neighbour on the machine slows both alike.  A pair is TURNS turns of each.
+# At its ends both are idle, and the CPU time of the backends (in ns, from
+# /proc/<pid>/schedstat) and their transactions (pg_stat_statements.calls) are
+# read.  The estimate is the median of the pairwise means of the log ratios
+# (Hodges-Lehmann), the interval that of the Wilcoxon signed-rank test.
+
+use strict;
+use warnings;
+
+use POSIX qw(floor :sys_wait_h);
+
+use constant SLICE => 0.05;    # seconds
+use constant TURNS => 20;      # of each server in a pair
+
+my ($bin, $socket, $port_a, $port_b, $clients, $pairs) = @ARGV;
+my @servers = map { { port => $_ } } ($port_a, $port_b);
+
+END
+{
+	my $status = $?;
+
+	for my $server (@servers)
+	{
+		next unless $server->{pgbench};
+		kill 'CONT', $server->{pgbench};
+		kill 'TERM', $server->{pgbench};
+		waitpid($server->{pgbench}, 0);
+	}
+	$? = $status;
+}
+
+sub psql
+{
+	my ($server, $sql) = @_;
+	my $out = `$bin/psql -h $socket -p $server->{port} -U postgres -XAtc "$sql" postgres`;
+
+	die "psql failed\n" if $?;
+	chomp $out;
+	return $out;
+}
+
+sub nap
+{
+	select(undef, undef, undef, $_[0]);
+}
+
+# Transactions of pgbench so far.
+sub transactions
+{
+	return psql($_[0], "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query LIKE 'SELECT abalance%'");
+}
+
+# CPU of the backends so far, in ns.
+sub cpu
+{
+	my ($server) = @_;
+	my $total = 0;
+
+	for my $pid (@{ $server->{backends} })
+	{
+		open(my $f, '<', "/proc/$pid/schedstat") or die "backend $pid is gone\n";
+		$total += (split / /, <$f>)[0];
+		close $f;
+	}
+	return $total;
+}
+
+# Wait until the backends have answered what was asked before pgbench slept.
+sub settle
+{
+	my ($server) = @_;
+	my $last = -1;
+	my $now = cpu($server);
+
+	while ($now != $last)
+	{
+		nap(0.002);
+		($last, $now) = ($now, cpu($server));
+	}
+}
+
+sub start
+{
+	my ($server) = @_;
+	my $first = transactions($server);
+	my $pid = fork() // die "cannot fork\n";
+
+	if ($pid == 0)
+	{
+		open(STDOUT, '>', '/dev/null');
+		open(STDERR, '>', '/dev/null');
+		exec("$bin/pgbench", '-h', $socket, '-p', $server->{port}, '-U', 'postgres', '-n', '-S',
+			'-M', 'prepared', '-c', $clients, '-j', 1, '-T', 100000, 'postgres');
+		exit 1;
+	}
+	$server->{pgbench} = $pid;
+	for (1 .. 600)
+	{
+		my $pids = psql($server, "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE application_name = 'pgbench'");
+
+		$server->{backends} = [ split / /, $pids ];
+		last if @{ $server->{backends} } == $clients && transactions($server) - $first > 1000 * $clients;
+		nap(0.1);
+	}
+	kill 'STOP', $pid;
+	settle($server);
+}
+
+sub turn
+{
+	my ($server) = @_;
+
+	kill 'CONT', $server->{pgbench};
+	nap(SLICE);
+	kill 'STOP', $server->{pgbench};
+	settle($server);
+}
+
+sub median
+{
+	my @v = sort { $a <=> $b } @_;
+
+	return @v % 2 ? $v[ $#v / 2 ] : ($v[ @v / 2 - 1 ] + $v[ @v / 2 ]) / 2;
+}
+
+sub read_counts
+{
+	return map { { cpu => cpu($_), transactions => transactions($_) } } @servers;
+}
+
+start($_) for @servers;
+
+my (@log_ratio, @us_a, @us_b);
+my @before = read_counts();
+for my $pair (1 .. $pairs)
+{
+	for (1 .. TURNS / 2)
+	{
+		turn($servers[$_]) for (0, 1, 1, 0);
+	}
+	my @after = read_counts();
+	my @us = map {
+		($after[$_]{cpu} - $before[$_]{cpu}) / ($after[$_]{transactions} - $before[$_]{transactions}) / 1e3
+	} (0, 1);
+
+	push @us_a, $us[0];
+	push @us_b, $us[1];
+	push @log_ratio, log($us[1] / $us[0]);
+	@before = @after;
+}
+
+my @walsh;
+for my $i (0 .. $#log_ratio)
+{
+	push @walsh, ($log_ratio[$i] + $log_ratio[$_]) / 2 for $i .. $#log_ratio;
+}
+@walsh = sort { $a <=> $b } @walsh;
+# Normal approximation of the signed-rank statistic (Hollander, Wolfe 1999, section 3.3).
+my $n = @log_ratio;
+my $low = floor($n * ($n + 1) / 4 - 1.96 * sqrt($n * ($n + 1) * (2 * $n + 1) / 24));
+$low = 0 if $low < 0;
+
+printf "%2d clients, %d pairs: %.2f us alone, %.2f us with capture (medians), "
+  . "ratio %.4f (95%% %.4f..%.4f)\n",
+  $clients, $n, median(@us_a), median(@us_b),
+  exp(median(@walsh)), exp($walsh[$low]), exp($walsh[ $#walsh - $low ]);
