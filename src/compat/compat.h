@@ -25,6 +25,11 @@
 #include "varatt.h"
 #endif
 
+/* 18: pg_noreturn stands before the declaration. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn __attribute__((noreturn))
+#endif
+
 /* 18: the hook of ExecutorRun lost execute_once. */
 #if PG_VERSION_NUM >= 180000
 #define PGAML_RUN_PARAMS	QueryDesc *queryDesc, ScanDirection direction, uint64 count

@@ -9,6 +9,7 @@
 #ifndef PGAML_ML_ADAPTER_H
 #define PGAML_ML_ADAPTER_H
 
+#include "compat/compat.h"
 #include "ml/ml.h"
 
 typedef struct PgamlMlMemory
@@ -25,6 +26,6 @@ typedef struct PgamlMlMemory
 extern void pgaml_ml_memory_init(PgamlMlMemory *memory, MemoryContext context, Size limit);
 
 /* Raise status as an error; what says what was being done ("could not train"). */
-extern void pgaml_ml_raise(MlStatus status, const MlError *error, const char *what) pg_attribute_noreturn();
+pg_noreturn extern void pgaml_ml_raise(MlStatus status, const MlError *error, const char *what);
 
 #endif							/* PGAML_ML_ADAPTER_H */
