@@ -277,13 +277,23 @@ pgss_preloaded(void)
 	return found;
 }
 
-char *
-pgaml_pgss_schema(void)
+Oid
+pgaml_pgss_namespace(void)
 {
 	Oid			owner;
 	Oid			schema;
 
 	if (!pgss_preloaded() || !extension_row(PGSS_NAME, &owner, &schema))
+		return InvalidOid;
+	return schema;
+}
+
+char *
+pgaml_pgss_schema(void)
+{
+	Oid			schema = pgaml_pgss_namespace();
+
+	if (!OidIsValid(schema))
 		return NULL;
 	return pstrdup(quote_identifier(get_namespace_name(schema)));
 }

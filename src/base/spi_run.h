@@ -88,4 +88,7 @@ extern Oid	pgaml_extension_oid(void);
  */
 extern char *pgaml_pgss_schema(void);
 
+/* The same schema; InvalidOid instead of NULL. */
+extern Oid	pgaml_pgss_namespace(void);
+
 #endif							/* PGAML_SPI_RUN_H */

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "storage/itemptr.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -37,6 +38,7 @@ typedef struct HistoryEntry
 	bool		known;			/* is plannable known? */
 	bool		plannable;		/* only if known */
 	bool		touch;			/* last_seen is to be written */
+	ItemPointerData tid;		/* of its row in statement_counters, if counted */
 	TimestampTz seen_at;		/* last_seen as written */
 	TimestampTz stats_since;	/* 0: this version does not tell */
 	HistoryCounters is;
@@ -45,21 +47,38 @@ typedef struct HistoryEntry
 	HistoryVerdict verdict;
 } HistoryEntry;
 
-/* How pg_stat_statements looks here; its schema, columns and settings (source.c). */
-typedef struct HistorySource
-{
-	char	   *schema;			/* quoted */
-	bool		has_toplevel;
-	bool		has_stats_since;
-	bool		has_shared_times;	/* shared_blk_read_time, 17 and later */
-	bool		has_info;
-} HistorySource;
-
 typedef struct HistoryInfo
 {
 	TimestampTz stats_reset;
 	int64		dealloc;
 } HistoryInfo;
+
+/* Where pg_stat_statements is. */
+typedef struct HistorySource
+{
+	char	   *schema;			/* quoted */
+	Oid			view_function;	/* pg_stat_statements(boolean) */
+	Oid			info_function;	/* pg_stat_statements_info(), or InvalidOid */
+} HistorySource;
+
+/* The columns of a row of statement_counters that tell whether it is of interest. */
+typedef struct HistoryCounterKey
+{
+	Oid			userid;
+	int64		queryid;
+	bool		toplevel;
+	bool		known;			/* is plannable known? */
+	bool		plannable;
+	int64		calls;
+	double		total_ms;
+	TimestampTz stats_since;	/* 0: unknown */
+} HistoryCounterKey;
+
+/*
+ * Called for every row.  Returns the entry whose counted half is to be filled
+ * from the row, or NULL.
+ */
+typedef HistoryEntry *(*HistoryCounterVisitor) (const HistoryCounterKey *key, void *state);
 
 /* state.c */
 extern void pgaml_history_state_lock(CollectorState *state);
@@ -73,10 +92,13 @@ extern void pgaml_history_source_open(HistorySource *source);
 extern void pgaml_history_source_info(const HistorySource *source, HistoryInfo *info);
 extern HistoryEntry *pgaml_history_source_read(const HistorySource *source, bool all, int *n);
 
+/* counters.c */
+extern void pgaml_history_counters_scan(HistoryCounterVisitor visit, void *state);
+extern void pgaml_history_counters_store(const HistoryEntry *entries, int n, TimestampTz now);
+
 /* store.c: entries are sorted by queryid */
 extern void pgaml_history_store_statements(const CollectorState *state, HistoryEntry *entries,
 										   int n, TimestampTz now);
-extern void pgaml_history_store_counters(const HistoryEntry *entries, int n, TimestampTz now);
 extern int64 pgaml_history_store_growth(const CollectorState *state, const HistoryEntry *entries,
 										int n, TimestampTz bucket, int width);
 

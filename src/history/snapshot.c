@@ -246,7 +246,7 @@ pgaml_history_collect(PgamlTick *tick)
 	choose_bucket(&run);
 
 	pgaml_history_store_statements(&run.state, run.entries, run.n, run.present.now);
-	pgaml_history_store_counters(run.entries, run.n, run.present.now);
+	pgaml_history_counters_store(run.entries, run.n, run.present.now);
 	tick->calls = pgaml_history_store_growth(&run.state, run.entries, run.n,
 											 run.state.bucket_start, run.state.bucket_width);
 	write_events(&run, tick);

@@ -2,69 +2,102 @@
  * source.c
  *		Reads pg_stat_statements, whatever its version, beside what was read last.
  *
- * One statement reads the view function without texts, joins it with
- * statement_counters, and returns only what differs, so that the cost of a
- * tick follows what changed.
+ * The view's function is called directly and its rows stay in the tuple
+ * store it returns.  Pass 1 takes the key, calls and time of every row; pass
+ * 2 looks at statement_counters and marks what changed or vanished; pass 3
+ * goes back for all columns of the rows that changed or are new.  So a tick
+ * costs little more than the reading itself plus what changed.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
-#include "lib/stringinfo.h"
+#include "executor/executor.h"
+#include "executor/tuptable.h"
+#include "funcapi.h"
 #include "miscadmin.h"
-#include "utils/acl.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_func.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
 
 #include "base/acl.h"
 #include "base/spi_run.h"
 #include "history/history_internal.h"
 
-/* Columns of the reading, in the order of the SELECT below. */
-enum
+/* What the columns of the view are called; the second name is that of 17 and later. */
+typedef enum SourceColumn
 {
-	COL_USERID,
-	COL_QUERYID,
-	COL_TOPLEVEL,
-	COL_PRESENT,
-	COL_COUNTED,
-	COL_PLANNABLE,
-	COL_KEPT,
-	COL_SEEN_AT,
-	COL_SINCE,
-	COL_SINCE_WAS,
-	COL_MEAN,
-	COL_STDDEV,
-	COL_IS_COUNTS,
-	COL_IS_TIMES = COL_IS_COUNTS + HISTORY_COUNTS,
-	COL_WAS_COUNTS = COL_IS_TIMES + HISTORY_TIMES - 1,
-	COL_WAS_TIMES = COL_WAS_COUNTS + HISTORY_COUNTS,
-	COL_COUNT = COL_WAS_TIMES + HISTORY_TIMES
+	SRC_USERID,
+	SRC_DBID,
+	SRC_TOPLEVEL,
+	SRC_QUERYID,
+	SRC_STATS_SINCE,
+	SRC_MEAN,
+	SRC_STDDEV,
+	SRC_COUNTS,
+	SRC_TOTAL_MS = SRC_COUNTS + HISTORY_COUNTS,
+	SRC_PLAN_MS,
+	SRC_BLK_READ_MS,
+	SRC_BLK_WRITE_MS,
+	SRC_COLUMNS
+} SourceColumn;
+
+static const char *const column_names[SRC_COLUMNS][2] = {
+	{"userid"}, {"dbid"}, {"toplevel"}, {"queryid"}, {"stats_since"},
+	{"mean_exec_time"}, {"stddev_exec_time"},
+	{"calls"}, {"plans"}, {"rows"}, {"shared_blks_hit"}, {"shared_blks_read"},
+	{"shared_blks_dirtied"}, {"shared_blks_written"}, {"temp_blks_read"}, {"temp_blks_written"},
+	{"wal_bytes"}, {"total_exec_time"}, {"total_plan_time"},
+	{"blk_read_time", "shared_blk_read_time"}, {"blk_write_time", "shared_blk_write_time"}
 };
 
-/* The order of HistoryCount and HistoryTime; the sum of squares is computed. */
-#define COUNTS(t) t ".calls, " t ".plans, " t ".rows, " t ".shared_blks_hit, " t ".shared_blks_read, " \
-	t ".shared_blks_dirtied, " t ".shared_blks_written, " t ".temp_blks_read, " t ".temp_blks_written, " \
-	t ".wal_bytes"
-#define TIMES(t) t ".plan_ms, " t ".blk_read_ms, " t ".blk_write_ms"
-
-static bool
-bool_at(int column)
+typedef struct EntryKey
 {
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	int64		queryid;
+	Oid			userid;
+	uint32		toplevel;		/* a whole word: keys are compared as bytes */
+} EntryKey;
 
-	return !isnull && DatumGetBool(value);
-}
-
-static void
-report_missing(void)
+/* One row of the view, as pass 1 sees it. */
+typedef struct SeenRow
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("pg_stat_statements is not loaded"),
-			 errhint("Add this line to postgresql.conf and restart: shared_preload_libraries = 'pg_stat_statements, pganalytics_ml'")));
+	EntryKey	key;			/* must be first */
+	int64		calls;
+	double		total_ms;
+	TimestampTz stats_since;
+	int			entry;			/* index into entries, or NO_ENTRY, or COUNTED */
+} SeenRow;
+
+#define NO_ENTRY	(-1)		/* not found in statement_counters: new */
+#define COUNTED		(-2)		/* found, and unchanged */
+
+typedef struct Reading
+{
+	bool		all;
+	ReturnSetInfo result;
+	int			attributes[SRC_COLUMNS];	/* attribute numbers; 0: not in this version */
+	int			last_key_attribute; /* the highest that pass 1 needs */
+	HTAB	   *seen;
+	HistoryEntry *entries;
+	int			n;
+	int			size;
+} Reading;
+
+/*
+ * OPENING
+ */
+
+static Oid
+source_function(const char *schema, const char *name, int nargs, const Oid *args)
+{
+	List	   *names = list_make2(makeString(pstrdup(schema)), makeString(pstrdup(name)));
+
+	return LookupFuncName(names, nargs, args, true);
 }
 
 /*
@@ -75,144 +108,239 @@ report_missing(void)
 void
 pgaml_history_source_open(HistorySource *source)
 {
-	Oid			type = TEXTOID;
-	Datum		value;
+	Oid			args[] = {BOOLOID};
+	char	   *schema;
 
 	source->schema = pgaml_pgss_schema();
 	if (source->schema == NULL)
-		report_missing();
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("pg_stat_statements is not loaded"),
+				 errhint("Add this line to postgresql.conf and restart: shared_preload_libraries = 'pg_stat_statements, pganalytics_ml'")));
 	if (!pgaml_acl_reads_all(GetUserId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("the owner of pganalytics_ml may not read everybody's statements"),
 				 errhint("GRANT pg_read_all_stats TO the owner of the extension.")));
-
-	value = CStringGetTextDatum(psprintf("%s.pg_stat_statements", source->schema));
-	pgaml_spi_exec("SELECT bool_or(attname = 'total_exec_time'), bool_or(attname = 'toplevel'),"
-				   " bool_or(attname = 'stats_since'), bool_or(attname = 'shared_blk_read_time'),"
-				   " to_regclass($1 || '_info') IS NOT NULL"
-				   " FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0",
-				   1, &type, &value, NULL, true);
-	if (!bool_at(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the installed version of pg_stat_statements is too old"),
-				 errhint("Run ALTER EXTENSION pg_stat_statements UPDATE.")));
-	source->has_toplevel = bool_at(2);
-	source->has_stats_since = bool_at(3);
-	source->has_shared_times = bool_at(4);
-	source->has_info = bool_at(5);
+	schema = get_namespace_name(pgaml_pgss_namespace());
+	source->view_function = source_function(schema, "pg_stat_statements", 1, args);
+	source->info_function = source_function(schema, "pg_stat_statements_info", 0, NULL);
+	if (!OidIsValid(source->view_function))
+		elog(ERROR, "pg_stat_statements(boolean) does not exist");
 }
 
 /* Resets and evictions so far; zeros where the version does not tell. */
 void
 pgaml_history_source_info(const HistorySource *source, HistoryInfo *info)
 {
+	HeapTupleHeader row;
 	bool		isnull;
-	HeapTuple	row;
-	TupleDesc	desc;
 
 	memset(info, 0, sizeof(HistoryInfo));
-	if (!source->has_info)
+	if (!OidIsValid(source->info_function))
 		return;
-	pgaml_spi_run(psprintf("SELECT dealloc, stats_reset FROM %s.pg_stat_statements_info()",
-						   source->schema), false);
-	row = SPI_tuptable->vals[0];
-	desc = SPI_tuptable->tupdesc;
-	info->dealloc = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
-	info->stats_reset = DatumGetTimestampTz(SPI_getbinval(row, desc, 2, &isnull));
+	row = DatumGetHeapTupleHeader(OidFunctionCall0(source->info_function));
+	info->dealloc = DatumGetInt64(GetAttributeByName(row, "dealloc", &isnull));
+	info->stats_reset = DatumGetTimestampTz(GetAttributeByName(row, "stats_reset", &isnull));
 }
 
-static char *
-reading_sql(const HistorySource *source)
+/* Call pg_stat_statements(false); its tuple store lives in the current context. */
+static void
+call_view(const HistorySource *source, ReturnSetInfo *result)
 {
-	StringInfoData sql;
+	LOCAL_FCINFO(fcinfo, 1);
+	FmgrInfo	function;
 
-	initStringInfo(&sql);
-	appendStringInfo(&sql,
-					 "SELECT coalesce(n.userid, c.userid), coalesce(n.queryid, c.queryid),"
-					 " coalesce(n.toplevel, c.toplevel), n.queryid IS NOT NULL, c.queryid IS NOT NULL,"
-					 " c.plannable, c.kept, c.seen_at, n.stats_since, c.stats_since, n.mean, n.stddev, "
-					 COUNTS("n") ", n.total_ms, " TIMES("n") ", "
-					 COUNTS("c") ", c.total_ms, c.sum_squares, " TIMES("c")
-					 " FROM (SELECT userid, queryid, %s AS toplevel, %s AS stats_since,"
-					 " mean_exec_time AS mean, stddev_exec_time AS stddev,"
-					 " calls, plans, rows, shared_blks_hit, shared_blks_read, shared_blks_dirtied,"
-					 " shared_blks_written, temp_blks_read, temp_blks_written, wal_bytes,"
-					 " total_exec_time AS total_ms, total_plan_time AS plan_ms,"
-					 " %s AS blk_read_ms, %s AS blk_write_ms"
-					 " FROM %s.pg_stat_statements(false) WHERE dbid = $1 AND queryid <> 0) n"
-					 " FULL JOIN pganalytics.statement_counters c"
-					 " ON n.queryid = c.queryid AND n.userid = c.userid AND n.toplevel = c.toplevel"
-					 " WHERE c.queryid IS NULL OR n.queryid IS NULL"
-					 " OR (c.plannable IS DISTINCT FROM false AND ($2 OR n.calls <> c.calls"
-					 " OR n.total_ms <> c.total_ms OR n.stats_since IS DISTINCT FROM c.stats_since))",
-					 source->has_toplevel ? "toplevel" : "true",
-					 source->has_stats_since ? "stats_since" : "NULL::timestamptz",
-					 source->has_shared_times ? "shared_blk_read_time" : "blk_read_time",
-					 source->has_shared_times ? "shared_blk_write_time" : "blk_write_time",
-					 source->schema);
-	return sql.data;
+	fmgr_info(source->view_function, &function);
+	memset(result, 0, sizeof(ReturnSetInfo));
+	result->type = T_ReturnSetInfo;
+	result->econtext = CreateStandaloneExprContext();
+	result->allowedModes = SFRM_Materialize | SFRM_Materialize_Random;
+	result->returnMode = SFRM_Materialize;
+	InitFunctionCallInfoData(*fcinfo, &function, 1, InvalidOid, NULL, (Node *) result);
+	fcinfo->args[0].value = BoolGetDatum(false);
+	fcinfo->args[0].isnull = false;
+	(void) FunctionCallInvoke(fcinfo);
+	if (result->setResult == NULL || result->setDesc == NULL)
+		elog(ERROR, "pg_stat_statements(boolean) returned no set");
+}
+
+static void
+find_columns(Reading *reading)
+{
+	TupleDesc	desc = reading->result.setDesc;
+
+	for (int c = 0; c < SRC_COLUMNS; c++)
+	{
+		reading->attributes[c] = 0;
+		for (int i = 0; i < desc->natts; i++)
+		{
+			const char *name = NameStr(TupleDescAttr(desc, i)->attname);
+
+			if (strcmp(name, column_names[c][0]) == 0 ||
+				(column_names[c][1] != NULL && strcmp(name, column_names[c][1]) == 0))
+				reading->attributes[c] = i + 1;
+		}
+		if (reading->attributes[c] == 0 && c != SRC_TOPLEVEL && c != SRC_STATS_SINCE)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("the installed version of pg_stat_statements is too old"),
+					 errdetail("It has no column \"%s\".", column_names[c][0]),
+					 errhint("Run ALTER EXTENSION pg_stat_statements UPDATE.")));
+	}
+	reading->last_key_attribute = reading->attributes[SRC_TOTAL_MS];
+	if (reading->attributes[SRC_STATS_SINCE] > 0)
+		reading->last_key_attribute = Max(reading->last_key_attribute,
+										  reading->attributes[SRC_STATS_SINCE]);
+}
+
+/*
+ * PASSES
+ */
+
+static Datum
+column_of(const Reading *reading, TupleTableSlot *slot, int column)
+{
+	return slot->tts_values[reading->attributes[column] - 1];
+}
+
+/* Is this row a statement of this database that we may see?  Fills its key. */
+static bool
+key_of(const Reading *reading, TupleTableSlot *slot, EntryKey *key)
+{
+	if (DatumGetObjectId(column_of(reading, slot, SRC_DBID)) != MyDatabaseId ||
+		slot->tts_isnull[reading->attributes[SRC_QUERYID] - 1])
+		return false;
+	key->queryid = DatumGetInt64(column_of(reading, slot, SRC_QUERYID));
+	key->userid = DatumGetObjectId(column_of(reading, slot, SRC_USERID));
+	key->toplevel = reading->attributes[SRC_TOPLEVEL] == 0 ||
+		DatumGetBool(column_of(reading, slot, SRC_TOPLEVEL));
+	return key->queryid != 0;
+}
+
+static void
+read_keys(Reading *reading, TupleTableSlot *slot)
+{
+	HASHCTL		info = {
+		.keysize = sizeof(EntryKey),.entrysize = sizeof(SeenRow),.hcxt = CurrentMemoryContext
+	};
+
+	reading->seen = hash_create("pganalytics_ml statements",
+								Max(tuplestore_tuple_count(reading->result.setResult), 16),
+								&info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	while (tuplestore_gettupleslot(reading->result.setResult, true, false, slot))
+	{
+		EntryKey	key;
+		SeenRow    *row;
+		bool		found;
+
+		slot_getsomeattrs(slot, reading->last_key_attribute);
+		if (!key_of(reading, slot, &key))
+			continue;
+		row = hash_search(reading->seen, &key, HASH_ENTER, &found);
+		row->calls = DatumGetInt64(column_of(reading, slot, SRC_COUNTS + HISTORY_CALLS));
+		row->total_ms = DatumGetFloat8(column_of(reading, slot, SRC_TOTAL_MS));
+		row->stats_since = reading->attributes[SRC_STATS_SINCE] == 0 ? 0 :
+			DatumGetTimestampTz(column_of(reading, slot, SRC_STATS_SINCE));
+		row->entry = NO_ENTRY;
+	}
+}
+
+static int
+new_entry(Reading *reading)
+{
+	if (reading->n == reading->size)
+	{
+		reading->size *= 2;
+		reading->entries = repalloc_huge(reading->entries, sizeof(HistoryEntry) * reading->size);
+	}
+	memset(&reading->entries[reading->n], 0, sizeof(HistoryEntry));
+	return reading->n++;
+}
+
+/* Pass 2, for one row of statement_counters. */
+static HistoryEntry *
+visit_counter(const HistoryCounterKey *counter, void *state)
+{
+	Reading    *reading = state;
+	EntryKey	key = {counter->queryid, counter->userid, counter->toplevel};
+	SeenRow    *row = hash_search(reading->seen, &key, HASH_FIND, NULL);
+	int			i;
+
+	if (row != NULL)
+	{
+		bool		followed = !counter->known || counter->plannable;
+		bool		changed = row->calls != counter->calls || row->total_ms != counter->total_ms ||
+			row->stats_since != counter->stats_since;
+
+		row->entry = COUNTED;
+		if (!followed || !(changed || reading->all))
+			return NULL;
+	}
+	i = new_entry(reading);
+	if (row != NULL)
+	{
+		row->entry = i;
+		reading->entries[i].anew = row->stats_since != counter->stats_since &&
+			counter->stats_since != 0;
+	}
+	return &reading->entries[i];
 }
 
 /* WAL bytes are numeric in the view, and never near the end of a bigint. */
 static int64
-count_value(HistoryCount which, Datum value, Oid type)
+count_of(const Reading *reading, TupleTableSlot *slot, HistoryCount which)
 {
-	if (which == HISTORY_WAL_BYTES && type == NUMERICOID)
+	int			attribute = reading->attributes[SRC_COUNTS + which];
+	Datum		value = slot->tts_values[attribute - 1];
+
+	if (TupleDescAttr(reading->result.setDesc, attribute - 1)->atttypid == NUMERICOID)
 		return DatumGetInt64(DirectFunctionCall1(numeric_int8, value));
 	return DatumGetInt64(value);
 }
 
 static void
-entry_counters(HistoryEntry *entry, const Datum *values, TupleDesc desc)
+fill_present(const Reading *reading, TupleTableSlot *slot, const EntryKey *key, HistoryEntry *entry)
 {
-	if (entry->present)
-	{
-		int			t = COL_IS_TIMES;
-
-		for (int i = 0; i < HISTORY_COUNTS; i++)
-			entry->is.count[i] = count_value(i, values[COL_IS_COUNTS + i],
-											 TupleDescAttr(desc, COL_IS_COUNTS + i)->atttypid);
-		for (int i = 0; i < HISTORY_TIMES; i++)
-			if (i != HISTORY_SUM_SQUARES)
-				entry->is.time[i] = DatumGetFloat8(values[t++]);
-		entry->is.time[HISTORY_SUM_SQUARES] =
-			pgaml_history_core_sum_squares(entry->is.count[HISTORY_CALLS],
-										   DatumGetFloat8(values[COL_MEAN]),
-										   DatumGetFloat8(values[COL_STDDEV]));
-	}
-	if (entry->counted)
-	{
-		for (int i = 0; i < HISTORY_COUNTS; i++)
-			entry->was.count[i] = DatumGetInt64(values[COL_WAS_COUNTS + i]);
-		for (int i = 0; i < HISTORY_TIMES; i++)
-			entry->was.time[i] = DatumGetFloat8(values[COL_WAS_TIMES + i]);
-	}
+	entry->present = true;
+	entry->queryid = key->queryid;
+	entry->userid = key->userid;
+	entry->toplevel = key->toplevel != 0;
+	if (reading->attributes[SRC_STATS_SINCE] > 0)
+		entry->stats_since = DatumGetTimestampTz(column_of(reading, slot, SRC_STATS_SINCE));
+	for (int i = 0; i < HISTORY_COUNTS; i++)
+		entry->is.count[i] = count_of(reading, slot, i);
+	entry->is.time[HISTORY_TOTAL_MS] = DatumGetFloat8(column_of(reading, slot, SRC_TOTAL_MS));
+	entry->is.time[HISTORY_PLAN_MS] = DatumGetFloat8(column_of(reading, slot, SRC_PLAN_MS));
+	entry->is.time[HISTORY_BLK_READ_MS] = DatumGetFloat8(column_of(reading, slot, SRC_BLK_READ_MS));
+	entry->is.time[HISTORY_BLK_WRITE_MS] = DatumGetFloat8(column_of(reading, slot, SRC_BLK_WRITE_MS));
+	entry->is.time[HISTORY_SUM_SQUARES] =
+		pgaml_history_core_sum_squares(entry->is.count[HISTORY_CALLS],
+									   DatumGetFloat8(column_of(reading, slot, SRC_MEAN)),
+									   DatumGetFloat8(column_of(reading, slot, SRC_STDDEV)));
 }
 
+/* Pass 3: all columns of what changed or is new. */
 static void
-entry_from_row(HistoryEntry *entry, HeapTuple row, TupleDesc desc)
+read_values(Reading *reading, TupleTableSlot *slot)
 {
-	Datum		values[COL_COUNT];
-	bool		nulls[COL_COUNT];
+	tuplestore_rescan(reading->result.setResult);
+	while (tuplestore_gettupleslot(reading->result.setResult, true, false, slot))
+	{
+		EntryKey	key;
+		SeenRow    *row;
 
-	heap_deform_tuple(row, desc, values, nulls);
-	entry->userid = DatumGetObjectId(values[COL_USERID]);
-	entry->queryid = DatumGetInt64(values[COL_QUERYID]);
-	entry->toplevel = DatumGetBool(values[COL_TOPLEVEL]);
-	entry->present = DatumGetBool(values[COL_PRESENT]);
-	entry->counted = DatumGetBool(values[COL_COUNTED]);
-	entry->known = !nulls[COL_PLANNABLE];
-	entry->plannable = entry->known && DatumGetBool(values[COL_PLANNABLE]);
-	entry->kept = entry->counted && DatumGetBool(values[COL_KEPT]);
-	if (entry->counted)
-		entry->seen_at = DatumGetTimestampTz(values[COL_SEEN_AT]);
-	if (!nulls[COL_SINCE])
-		entry->stats_since = DatumGetTimestampTz(values[COL_SINCE]);
-	entry->anew = !nulls[COL_SINCE] && !nulls[COL_SINCE_WAS] &&
-		entry->stats_since != DatumGetTimestampTz(values[COL_SINCE_WAS]);
-	entry_counters(entry, values, desc);
+		slot_getsomeattrs(slot, reading->attributes[SRC_QUERYID]);
+		if (!key_of(reading, slot, &key))
+			continue;
+		row = hash_search(reading->seen, &key, HASH_FIND, NULL);
+		if (row == NULL || row->entry == COUNTED)
+			continue;
+		if (row->entry == NO_ENTRY)
+			row->entry = new_entry(reading);
+		slot_getallattrs(slot);
+		fill_present(reading, slot, &key, &reading->entries[row->entry]);
+	}
 }
 
 static int
@@ -232,23 +360,33 @@ by_queryid(const void *a, const void *b)
 
 /*
  * Entries of this database that changed, appeared or vanished since
- * statement_counters was written, sorted by queryid, toplevel and userid; with all,
- * every entry that is not known to be a utility statement.  The array is in
- * the current memory context.
+ * statement_counters was written, sorted by queryid, toplevel and userid;
+ * with all, every entry that is not known to be a utility statement.  The
+ * array is in the current memory context.
  */
 HistoryEntry *
 pgaml_history_source_read(const HistorySource *source, bool all, int *n)
 {
-	Oid			types[] = {OIDOID, BOOLOID};
-	Datum		values[] = {ObjectIdGetDatum(MyDatabaseId), BoolGetDatum(all)};
-	HistoryEntry *entries;
-	uint64		rows = pgaml_spi_exec(reading_sql(source), 2, types, values, NULL, false);
+	Reading		reading = {.all = all,.size = 256};
+	MemoryContext keep = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(keep, "pganalytics_ml reading", ALLOCSET_DEFAULT_SIZES);
+	TupleTableSlot *slot;
 
-	entries = palloc_extended(Max(rows, 1) * sizeof(HistoryEntry), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (uint64 i = 0; i < rows; i++)
-		entry_from_row(&entries[i], SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
-	SPI_freetuptable(SPI_tuptable);
-	qsort(entries, rows, sizeof(HistoryEntry), by_queryid);
-	*n = (int) rows;
-	return entries;
+	reading.entries = palloc(sizeof(HistoryEntry) * reading.size);
+	MemoryContextSwitchTo(context);
+	call_view(source, &reading.result);
+	find_columns(&reading);
+	slot = MakeSingleTupleTableSlot(reading.result.setDesc, &TTSOpsMinimalTuple);
+	read_keys(&reading, slot);
+	pgaml_history_counters_scan(visit_counter, &reading);
+	read_values(&reading, slot);
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(reading.result.setResult);
+	FreeExprContext(reading.result.econtext, true);
+	MemoryContextSwitchTo(keep);
+	MemoryContextDelete(context);
+
+	qsort(reading.entries, reading.n, sizeof(HistoryEntry), by_queryid);
+	*n = reading.n;
+	return reading.entries;
 }

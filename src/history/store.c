@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * store.c
- *		Writes what a tick found: growth, counters, and who ran what.
+ *		Writes what a tick found: growth, and who ran what.
  *
  * Entries come sorted by queryid and toplevel.  Everything goes through arrays, one
  * statement per table.
@@ -209,100 +209,6 @@ pgaml_history_store_statements(const CollectorState *state, HistoryEntry *entrie
 					 " WHERE u.queryid = e.queryid AND u.userid = e.userid)"
 					 " ON CONFLICT (queryid, userid, search_path_hash) DO NOTHING",
 					 1, scalar_types, scalars);
-}
-
-/*
- * COUNTERS
- */
-
-#define COUNTER_KEYS	7
-#define COUNTER_COLUMNS	(COUNTER_KEYS + HISTORY_COUNTS + HISTORY_TIMES)
-
-/* The order of HistoryCount and HistoryTime. */
-#define COUNTER_NAMES "calls, plans, rows, shared_blks_hit, shared_blks_read, shared_blks_dirtied," \
-	" shared_blks_written, temp_blks_read, temp_blks_written, wal_bytes," \
-	" total_ms, sum_squares, plan_ms, blk_read_ms, blk_write_ms"
-
-static const Oid counter_types[COUNTER_COLUMNS] = {
-	OIDOID, INT8OID, BOOLOID, BOOLOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-	FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID
-};
-
-static void
-add_counters(PgamlBatch *batch, const HistoryEntry *entry, TimestampTz now)
-{
-	Datum		row[COUNTER_COLUMNS];
-	bool		nulls[COUNTER_COLUMNS] = {0};
-	int			c = 0;
-
-	row[c++] = ObjectIdGetDatum(entry->userid);
-	row[c++] = Int64GetDatum(entry->queryid);
-	row[c++] = BoolGetDatum(entry->toplevel);
-	nulls[c] = !entry->known;
-	row[c++] = BoolGetDatum(entry->plannable);
-	row[c++] = BoolGetDatum(entry->kept);
-	row[c++] = TimestampTzGetDatum(entry->touch || !entry->counted ? now : entry->seen_at);
-	nulls[c] = entry->stats_since == 0;
-	row[c++] = TimestampTzGetDatum(entry->stats_since);
-	for (int i = 0; i < HISTORY_COUNTS; i++)
-		row[c++] = Int64GetDatum(entry->is.count[i]);
-	for (int i = 0; i < HISTORY_TIMES; i++)
-		row[c++] = Float8GetDatum(entry->is.time[i]);
-	pgaml_batch_add(batch, row, nulls);
-}
-
-static void
-delete_counters(const HistoryEntry *entries, int n)
-{
-	static const Oid types[] = {OIDOID, INT8OID, BOOLOID};
-	PgamlBatch	batch;
-
-	pgaml_batch_init(&batch, lengthof(types), types);
-	for (int i = 0; i < n; i++)
-	{
-		Datum		row[] = {
-			ObjectIdGetDatum(entries[i].userid), Int64GetDatum(entries[i].queryid),
-			BoolGetDatum(entries[i].toplevel)
-		};
-
-		if (!entries[i].present)
-			pgaml_batch_add(&batch, row, NULL);
-	}
-	pgaml_batch_exec(&batch,
-					 "DELETE FROM pganalytics.statement_counters c"
-					 " USING unnest($1, $2, $3) AS e(userid, queryid, toplevel)"
-					 " WHERE c.queryid = e.queryid AND c.userid = e.userid AND c.toplevel = e.toplevel",
-					 0, NULL, NULL);
-}
-
-/* What was read becomes what the next tick compares with. */
-void
-pgaml_history_store_counters(const HistoryEntry *entries, int n, TimestampTz now)
-{
-	PgamlBatch	batch;
-
-	pgaml_batch_init(&batch, COUNTER_COLUMNS, counter_types);
-	for (int i = 0; i < n; i++)
-		if (entries[i].present)
-			add_counters(&batch, &entries[i], now);
-	pgaml_batch_exec(&batch,
-					 "INSERT INTO pganalytics.statement_counters AS c (userid, queryid, toplevel, plannable,"
-					 " kept, seen_at, stats_since, " COUNTER_NAMES ")"
-					 " SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-					 " $15, $16, $17, $18, $19, $20, $21, $22)"
-					 " ON CONFLICT (queryid, userid, toplevel) DO UPDATE SET plannable = excluded.plannable,"
-					 " kept = excluded.kept, seen_at = excluded.seen_at, stats_since = excluded.stats_since,"
-					 " calls = excluded.calls, plans = excluded.plans, rows = excluded.rows,"
-					 " shared_blks_hit = excluded.shared_blks_hit, shared_blks_read = excluded.shared_blks_read,"
-					 " shared_blks_dirtied = excluded.shared_blks_dirtied,"
-					 " shared_blks_written = excluded.shared_blks_written,"
-					 " temp_blks_read = excluded.temp_blks_read, temp_blks_written = excluded.temp_blks_written,"
-					 " wal_bytes = excluded.wal_bytes, total_ms = excluded.total_ms,"
-					 " sum_squares = excluded.sum_squares, plan_ms = excluded.plan_ms,"
-					 " blk_read_ms = excluded.blk_read_ms, blk_write_ms = excluded.blk_write_ms",
-					 0, NULL, NULL);
-	delete_counters(entries, n);
 }
 
 /*

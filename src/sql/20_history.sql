@@ -28,6 +28,7 @@ CREATE TABLE pganalytics.statement_users (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE pganalytics.statement_users IS 'who ran a statement, under which search_path, with which parameter types and plan';
 
+-- CAUTION: src/history/counters.c reads the columns by their place.
 CREATE TABLE pganalytics.statement_counters (
     userid              oid NOT NULL,
     queryid             bigint NOT NULL,
@@ -35,22 +36,22 @@ CREATE TABLE pganalytics.statement_counters (
     plannable           boolean,        -- NULL: text not read yet; false: not followed any further
     kept                boolean NOT NULL,   -- false: beyond max_statements, counted under queryid 0
     seen_at             timestamptz NOT NULL,   -- what last_seen says in statements and statement_users
+    stats_since         timestamptz,    -- 17 and later
     calls               bigint NOT NULL,
     plans               bigint NOT NULL,
-    total_ms            double precision NOT NULL,
-    sum_squares         double precision NOT NULL,  -- ms * ms
     rows                bigint NOT NULL,
-    plan_ms             double precision NOT NULL,
     shared_blks_hit     bigint NOT NULL,
     shared_blks_read    bigint NOT NULL,
     shared_blks_dirtied bigint NOT NULL,
     shared_blks_written bigint NOT NULL,
     temp_blks_read      bigint NOT NULL,
     temp_blks_written   bigint NOT NULL,
+    wal_bytes           bigint NOT NULL,
+    total_ms            double precision NOT NULL,
+    sum_squares         double precision NOT NULL,  -- ms * ms
+    plan_ms             double precision NOT NULL,
     blk_read_ms         double precision NOT NULL,
     blk_write_ms        double precision NOT NULL,
-    wal_bytes           bigint NOT NULL,
-    stats_since         timestamptz,    -- 17 and later
     PRIMARY KEY (queryid, userid, toplevel)
 ) WITH (fillfactor = 45);               -- room for a new version of every row on its page
 CREATE INDEX statement_counters_unknown ON pganalytics.statement_counters (queryid) WHERE plannable IS NULL;
