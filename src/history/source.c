@@ -66,15 +66,22 @@ typedef struct EntryKey
 /* One row of the view, as pass 1 sees it. */
 typedef struct SeenRow
 {
-	EntryKey	key;			/* must be first */
 	int64		calls;
 	double		total_ms;
 	TimestampTz stats_since;
-	int			entry;			/* index into entries, or NO_ENTRY, or COUNTED */
+	int			entry;			/* index into entries, or one of those below */
 } SeenRow;
 
-#define NO_ENTRY	(-1)		/* not found in statement_counters: new */
-#define COUNTED		(-2)		/* found, and unchanged */
+#define NEW_ROW		(-1)		/* not found in statement_counters */
+#define SAME_ROW	(-2)		/* found, and of no further interest */
+#define FOREIGN_ROW (-3)		/* of another database, or hidden */
+
+/* Finds a row by its key. */
+typedef struct SeenKey
+{
+	EntryKey	key;			/* must be first */
+	int			row;
+} SeenKey;
 
 typedef struct Reading
 {
@@ -82,7 +89,9 @@ typedef struct Reading
 	ReturnSetInfo result;
 	int			attributes[SRC_COLUMNS];	/* attribute numbers; 0: not in this version */
 	int			last_key_attribute; /* the highest that pass 1 needs */
-	HTAB	   *seen;
+	SeenRow    *rows;			/* in the order of the tuple store */
+	int			nrows;
+	HTAB	   *keys;			/* SeenKey */
 	HistoryEntry *entries;
 	int			n;
 	int			size;
@@ -219,31 +228,39 @@ key_of(const Reading *reading, TupleTableSlot *slot, EntryKey *key)
 }
 
 static void
+read_key(Reading *reading, TupleTableSlot *slot, SeenRow *row)
+{
+	EntryKey	key;
+	SeenKey    *place;
+
+	slot_getsomeattrs(slot, reading->last_key_attribute);
+	row->entry = FOREIGN_ROW;
+	if (!key_of(reading, slot, &key))
+		return;
+	row->calls = DatumGetInt64(column_of(reading, slot, SRC_COUNTS + HISTORY_CALLS));
+	row->total_ms = DatumGetFloat8(column_of(reading, slot, SRC_TOTAL_MS));
+	row->stats_since = reading->attributes[SRC_STATS_SINCE] == 0 ? 0 :
+		DatumGetTimestampTz(column_of(reading, slot, SRC_STATS_SINCE));
+	row->entry = NEW_ROW;
+	place = hash_search(reading->keys, &key, HASH_ENTER, NULL);
+	place->row = (int) (row - reading->rows);
+}
+
+/* Pass 1: key, calls and time of every row. */
+static void
 read_keys(Reading *reading, TupleTableSlot *slot)
 {
+	int64		most = tuplestore_tuple_count(reading->result.setResult);
 	HASHCTL		info = {
-		.keysize = sizeof(EntryKey),.entrysize = sizeof(SeenRow),.hcxt = CurrentMemoryContext
+		.keysize = sizeof(EntryKey),.entrysize = sizeof(SeenKey),.hcxt = CurrentMemoryContext
 	};
 
-	reading->seen = hash_create("pganalytics_ml statements",
-								Max(tuplestore_tuple_count(reading->result.setResult), 16),
-								&info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	while (tuplestore_gettupleslot(reading->result.setResult, true, false, slot))
-	{
-		EntryKey	key;
-		SeenRow    *row;
-		bool		found;
-
-		slot_getsomeattrs(slot, reading->last_key_attribute);
-		if (!key_of(reading, slot, &key))
-			continue;
-		row = hash_search(reading->seen, &key, HASH_ENTER, &found);
-		row->calls = DatumGetInt64(column_of(reading, slot, SRC_COUNTS + HISTORY_CALLS));
-		row->total_ms = DatumGetFloat8(column_of(reading, slot, SRC_TOTAL_MS));
-		row->stats_since = reading->attributes[SRC_STATS_SINCE] == 0 ? 0 :
-			DatumGetTimestampTz(column_of(reading, slot, SRC_STATS_SINCE));
-		row->entry = NO_ENTRY;
-	}
+	reading->rows = palloc_extended(sizeof(SeenRow) * Max(most, 1), MCXT_ALLOC_HUGE);
+	reading->keys = hash_create("pganalytics_ml statements", Max(most, 16), &info,
+								HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	while (reading->nrows < most &&
+		   tuplestore_gettupleslot(reading->result.setResult, true, false, slot))
+		read_key(reading, slot, &reading->rows[reading->nrows++]);
 }
 
 static int
@@ -264,7 +281,8 @@ visit_counter(const HistoryCounterKey *counter, void *state)
 {
 	Reading    *reading = state;
 	EntryKey	key = {counter->queryid, counter->userid, counter->toplevel};
-	SeenRow    *row = hash_search(reading->seen, &key, HASH_FIND, NULL);
+	SeenKey    *place = hash_search(reading->keys, &key, HASH_FIND, NULL);
+	SeenRow    *row = place == NULL ? NULL : &reading->rows[place->row];
 	int			i;
 
 	if (row != NULL)
@@ -273,7 +291,7 @@ visit_counter(const HistoryCounterKey *counter, void *state)
 		bool		changed = row->calls != counter->calls || row->total_ms != counter->total_ms ||
 			row->stats_since != counter->stats_since;
 
-		row->entry = COUNTED;
+		row->entry = SAME_ROW;
 		if (!followed || !(changed || reading->all))
 			return NULL;
 	}
@@ -300,12 +318,15 @@ count_of(const Reading *reading, TupleTableSlot *slot, HistoryCount which)
 }
 
 static void
-fill_present(const Reading *reading, TupleTableSlot *slot, const EntryKey *key, HistoryEntry *entry)
+fill_present(const Reading *reading, TupleTableSlot *slot, HistoryEntry *entry)
 {
+	EntryKey	key;
+
+	(void) key_of(reading, slot, &key);
 	entry->present = true;
-	entry->queryid = key->queryid;
-	entry->userid = key->userid;
-	entry->toplevel = key->toplevel != 0;
+	entry->queryid = key.queryid;
+	entry->userid = key.userid;
+	entry->toplevel = key.toplevel != 0;
 	if (reading->attributes[SRC_STATS_SINCE] > 0)
 		entry->stats_since = DatumGetTimestampTz(column_of(reading, slot, SRC_STATS_SINCE));
 	for (int i = 0; i < HISTORY_COUNTS; i++)
@@ -325,21 +346,17 @@ static void
 read_values(Reading *reading, TupleTableSlot *slot)
 {
 	tuplestore_rescan(reading->result.setResult);
-	while (tuplestore_gettupleslot(reading->result.setResult, true, false, slot))
+	for (int i = 0; i < reading->nrows &&
+		 tuplestore_gettupleslot(reading->result.setResult, true, false, slot); i++)
 	{
-		EntryKey	key;
-		SeenRow    *row;
+		int			entry = reading->rows[i].entry;
 
-		slot_getsomeattrs(slot, reading->attributes[SRC_QUERYID]);
-		if (!key_of(reading, slot, &key))
+		if (entry == SAME_ROW || entry == FOREIGN_ROW)
 			continue;
-		row = hash_search(reading->seen, &key, HASH_FIND, NULL);
-		if (row == NULL || row->entry == COUNTED)
-			continue;
-		if (row->entry == NO_ENTRY)
-			row->entry = new_entry(reading);
+		if (entry == NEW_ROW)
+			entry = new_entry(reading);
 		slot_getallattrs(slot);
-		fill_present(reading, slot, &key, &reading->entries[row->entry]);
+		fill_present(reading, slot, &reading->entries[entry]);
 	}
 }
 
