@@ -20,7 +20,7 @@
 #define ML_MAX_TARGET		1e300	/* |target|, |leaf|: sums over all trees stay finite */
 
 /* Elementary steps (a few ns each) between two calls of the stop callback. */
-#define ML_STOP_EVERY		2000000
+#define ML_STOP_EVERY		500000
 
 /*
  * A pair of doubles that the compiler adds in one instruction.  CAUTION: a
