@@ -97,6 +97,13 @@ pgaml_launcher_main(Datum arg)
 	proc_exit(1);
 }
 
+/* Errors of the launcher say whose they are: it has no database and no user. */
+static void
+error_context(void *arg)
+{
+	errcontext("launcher of pganalytics_ml");
+}
+
 /*
  * One turn; returns the milliseconds to wait.  An error is logged, and the
  * turns after it come ever more slowly until one succeeds.
@@ -107,9 +114,11 @@ guarded_turn(void)
 	static int	errors = 0;
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "pganalytics_ml turn",
 												  ALLOCSET_DEFAULT_SIZES);
+	ErrorContextCallback callback = {error_context_stack, error_context, NULL};
 	volatile long wait_ms = 0;
 
 	MemoryContextSwitchTo(context);
+	error_context_stack = &callback;
 	PG_TRY();
 	{
 		wait_ms = pgaml_turn_take();
@@ -126,6 +135,7 @@ guarded_turn(void)
 		wait_ms = (long) (pgaml_schedule_backoff(errors, pg_prng_double(&pg_global_prng_state)) / 1000);
 	}
 	PG_END_TRY();
+	error_context_stack = callback.previous;
 	MemoryContextSwitchTo(TopMemoryContext);
 	MemoryContextDelete(context);
 	return wait_ms;

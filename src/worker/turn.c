@@ -444,10 +444,21 @@ register_worker(const PgamlTicket *ticket)
 	return RegisterDynamicBackgroundWorker(&worker, &handles[ticket->slot]);
 }
 
-/* No worker could be had: say so once, and try again later. */
+/*
+ * No worker could be had: say so once, and try again later.  While one of ours
+ * is at work it is enough to wait for its end.
+ */
 static void
 note_start_failure(Turn *turn)
 {
+	for (int i = 0; i < PGAML_WORKERS_MAX; i++)
+	{
+		if (handles[i] != NULL)
+		{
+			wake_within(turn, WATCH_MS);
+			return;
+		}
+	}
 	if (start_failures == 0)
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),

@@ -93,6 +93,7 @@ pgaml_visit_main(Datum arg)
 	visit.context = AllocSetContextCreate(TopMemoryContext, "pganalytics_ml visit",
 										  ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(visit.context);
+	visit.dbname = psprintf("%u", visit.ticket.dbid);	/* until it is known */
 
 	PGAML_FAULT("visit_connect");
 	if (connect_database())
@@ -189,7 +190,7 @@ retire_step(void)
 }
 
 static const VisitStep check_step = {
-	"pganalytics_ml: looking for the extension", "visit", NULL
+	"pganalytics_ml: looking for the extension", "begin a visit", NULL
 };
 
 static const VisitStep steps[PGAML_VISIT_STEPS] = {
@@ -397,11 +398,11 @@ look_for_extension(void)
 {
 	bool		found;
 
-	PGAML_FAULT("visit_check");
 	pgaml_xact_begin();
 	visit.dbname = MemoryContextStrdup(visit.context, get_database_name(MyDatabaseId));
 	found = OidIsValid(pgaml_extension_oid());
 	pgaml_xact_end();
+	PGAML_FAULT("visit_check");
 	if (found)
 		check_version();
 	return found;
