@@ -51,7 +51,7 @@ typedef struct MlPrepared
 	double	   *weight;			/* [nrows] weight / weight_scale */
 	double		mean;			/* weighted, of target / target_scale */
 	double		target_scale;	/* a power of two */
-	double		weight_scale;	/* a power of two */
+	double		weight_scale;	/* a power of four */
 } MlPrepared;
 
 extern MlStatus pgaml_ml_prepare(MlPrepared *prepared, const MlDataset *data,

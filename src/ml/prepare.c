@@ -109,6 +109,20 @@ centre(MlPrepared *p)
 		p->target[i] -= p->mean;
 }
 
+/*
+ * Weights are scaled by a power of four, so that their roots are scaled
+ * exactly too.
+ */
+static double
+power_of_four(double max)
+{
+	double		power = pgaml_ml_power_of_two(max);
+	int			exponent;
+
+	(void) frexp(power, &exponent);
+	return exponent % 2 == 0 ? 2.0 * power : power;
+}
+
 size_t
 pgaml_ml_prepared_memory(int64_t nrows)
 {
@@ -128,7 +142,7 @@ fill(MlPrepared *p, const MlDataset *data, MlTicker *ticker, MlError *error)
 		return status;
 
 	p->target_scale = pgaml_ml_power_of_two(max_target);
-	p->weight_scale = data->weight != NULL ? pgaml_ml_power_of_two(max_weight) : 1.0;
+	p->weight_scale = data->weight != NULL ? power_of_four(max_weight) : 1.0;
 	for (int32_t i = 0; i < p->nrows; i++)
 	{
 		int32_t		row = p->rows[i];

@@ -3,12 +3,18 @@
  *		The best split of one feature, read from its histogram.
  *
  * Bins are scanned upwards once; at each the missing values are tried on
- * both sides.  A candidate replaces the best one only when it is better, so
- * ties go to the lower feature, then the lower threshold, then missing values
+ * both sides.  A candidate replaces the best one only when it is clearly better,
+ * so ties go to the lower feature, then the lower threshold, then missing values
  * to the right.
  *-------------------------------------------------------------------------
  */
 #include "tree_internal.h"
+
+/*
+ * Two ways to cut the same rows apart score the same but for the last bits; a
+ * candidate must be better by this share to be better at all.
+ */
+#define TIE_SHARE 1e-10
 
 /*
  * A difference of histograms leaves rounding noise where there were no rows;
@@ -38,8 +44,8 @@ pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4
 	double		threshold = parent + rules->min_gain + NOISE_SHARE * parent;
 	bool		has_missing = missing[1] > empty;
 
-	if (best->feature >= 0 && best->gain + parent > threshold)
-		threshold = best->gain + parent;
+	if (best->feature >= 0 && best->threshold > threshold)
+		threshold = best->threshold;
 
 	for (int word = 0; word < 4; word++)
 	{
@@ -60,7 +66,8 @@ pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4
 				s = score(left, right);
 				if (!(s > threshold))
 					continue;
-				threshold = s;
+				threshold = s * (1.0 + TIE_SHARE);
+				best->threshold = threshold;
 				best->gain = s - parent;
 				best->feature = feature;
 				best->bin = (uint8_t) bin;

@@ -49,6 +49,7 @@ extern void pgaml_ml_histogram_subtract(MlPair *parent, const MlPair *child, int
 typedef struct MlSplit
 {
 	double		gain;			/* decrease of the squared error; meaningless without a feature */
+	double		threshold;		/* score that a better split must exceed */
 	int32_t		feature;		/* -1: no split */
 	uint8_t		bin;			/* last bin that goes left */
 	bool		missing_left;	/* where NaN goes */
