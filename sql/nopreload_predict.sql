@@ -11,17 +11,17 @@ SELECT count(*) FROM t WHERE id > 500;
 SELECT p.source, abs(p.predicted_execution_time_ms - s.mean_exec_time) < 1e-9 AS mean, p.confidence_score, p.model_version IS NULL AS no_model,
        regexp_replace(p.reason, 'over \d+', 'over n') AS reason
   FROM pg_stat_statements s, LATERAL predict_query_execution(s.queryid) p
- WHERE s.query = 'SELECT count(*) FROM t WHERE id > $1' AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database());
+ WHERE s.query = 'SELECT count(*) FROM t WHERE id > $1' AND s.toplevel AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database());
 
 -- History by hand: statement-hours stand for executions.
 SELECT first FROM collect_statements();
 DO $$ DECLARE n bigint; BEGIN FOR i IN 1..20 LOOP EXECUTE 'SELECT count(*) FROM t WHERE id > 500' INTO n; END LOOP; END $$;
 SELECT grown > 0 AS grown, samples FROM collect_statements();
 SELECT p.source, p.reason FROM pg_stat_statements s, LATERAL predict_query_execution(s.queryid) p
- WHERE s.query = 'SELECT count(*) FROM t WHERE id > $1' AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database());
+ WHERE s.query = 'SELECT count(*) FROM t WHERE id > $1' AND s.toplevel AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database());
 -- Features of the plan are unknown, and the reason says what to do.
 SELECT f.value, f.reason FROM pg_stat_statements s, LATERAL query_features(s.queryid) f
- WHERE s.query = 'SELECT count(*) FROM t WHERE id > $1' AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+ WHERE s.query = 'SELECT count(*) FROM t WHERE id > $1' AND s.toplevel AND s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
    AND f.feature IN ('has_seq_scan', 'plan_log_cost');
 
 -- Enough generated hours to learn from; no execution was captured, so the interval is not calibrated and says so.

@@ -60,6 +60,9 @@ extern PgamlStatementSet *pgaml_statements_load(MemoryContext parent, bool read_
 extern void pgaml_statements_free(PgamlStatementSet *set);
 extern PgamlStatement *pgaml_statement_find(const PgamlStatementSet *set, int64 queryid);
 
+/* Rises when this very backend collected: what it has read is out of date then. */
+extern uint64 pgaml_statements_collected_here(void);
+
 /* What a row is built from, as of one moment. */
 typedef struct PgamlMoment
 {

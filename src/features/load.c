@@ -24,6 +24,7 @@
 #include "base/os.h"
 #include "base/spi_run.h"
 #include "features/features.h"
+#include "history/history.h"
 
 #define SECONDS_PER_HOUR	3600.0
 #define BYTES_PER_MB		(1024.0 * 1024.0)
@@ -199,6 +200,7 @@ recent_row(HeapTuple tuple, TupleDesc desc, void *state)
 	if (n < 1 || pgaml_row_array(tuple, desc, 4, INT8OID, &plans) != n)
 		return true;
 	run.at = pgaml_row_float8(tuple, desc, 2);
+	run.sigma = 0.0f;
 	run.active = pgaml_row_float8(tuple, desc, 5);
 	run.rows = pgaml_row_float8(tuple, desc, 6);
 	run.hit_ratio = pgaml_row_float8(tuple, desc, 7);
@@ -232,7 +234,7 @@ bucket_row(HeapTuple tuple, TupleDesc desc, void *state)
 	double		start = pgaml_row_float8(tuple, desc, 2);
 	double		calls = pgaml_row_float8(tuple, desc, 3);
 	double		mean = pgaml_row_float8(tuple, desc, 4) / calls;
-	double		variance = pgaml_row_float8(tuple, desc, 5) / calls - mean * mean;
+	double		cv = sqrt(Max(pgaml_row_float8(tuple, desc, 5) / calls - mean * mean, 0.0)) / mean;
 	double		blocks = pgaml_row_float8(tuple, desc, 7) + pgaml_row_float8(tuple, desc, 8);
 	PgamlRun	run;
 
@@ -241,7 +243,8 @@ bucket_row(HeapTuple tuple, TupleDesc desc, void *state)
 		return true;
 	memset(&run, 0, sizeof(run));
 	run.at = start + loader->set->bucket_width;
-	run.log_ms = pgaml_log_median(mean, sqrt(Max(variance, 0.0)) / mean);
+	run.log_ms = pgaml_log_median(mean, cv);
+	run.sigma = pgaml_log_sigma(cv);
 	run.rows = pgaml_row_float8(tuple, desc, 6) / calls;
 	run.hit_ratio = blocks > 0.0 ? pgaml_row_float8(tuple, desc, 7) / blocks : get_float4_nan();
 	run.active = get_float4_nan();
@@ -368,6 +371,12 @@ void
 pgaml_statements_free(PgamlStatementSet *set)
 {
 	MemoryContextDelete(set->context);
+}
+
+uint64
+pgaml_statements_collected_here(void)
+{
+	return pgaml_history_ticks_here();
 }
 
 PgamlStatement *

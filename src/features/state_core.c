@@ -16,6 +16,7 @@ pgaml_runs_push(PgamlRuns *runs, const PgamlRun *run)
 	int			i = runs->next;
 
 	runs->log_ms[i] = run->log_ms;
+	runs->sigma[i] = run->sigma;
 	runs->plan[i] = run->plan;
 	runs->rows[i] = run->rows;
 	runs->hit_ratio[i] = run->hit_ratio;
@@ -65,9 +66,9 @@ mean_known(const float *values, int n)
 	return known > 0 ? (float) (sum / known) : NAN;
 }
 
-/* Runs of the present plan if there are enough of them, else all. */
+/* Numbers of the runs of the present plan if there are enough of them, else of all. */
 static int
-relevant_runs(const PgamlRuns *runs, int64_t plan, float *out)
+relevant_runs(const PgamlRuns *runs, int64_t plan, int *out)
 {
 	int			same = 0;
 	int			n = 0;
@@ -76,29 +77,45 @@ relevant_runs(const PgamlRuns *runs, int64_t plan, float *out)
 		same += plan != 0 && runs->plan[i] == plan;
 	for (int i = 0; i < runs->n; i++)
 		if (same < PGAML_SAME_PLAN_RUNS || runs->plan[i] == plan)
-			out[n++] = runs->log_ms[i];
+			out[n++] = i;
 	return n;
+}
+
+/* Spread between the runs and within them, as of one execution; NaN when neither is known. */
+static float
+total_spread(const float *sorted, int n, double within)
+{
+	double		between = n >= 3 ? (quantile(sorted, n, 0.9) - quantile(sorted, n, 0.1)) / NORMAL_P10_TO_P90 : 0.0;
+
+	return n >= 3 || within > 0.0 ? (float) sqrt(between * between + within) : NAN;
 }
 
 void
 pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out)
 {
+	int			which[PGAML_RECENT_RUNS];
 	float		values[PGAML_RECENT_RUNS];
+	double		within = 0.0;
 	double		sum = 0.0;
 
-	out->runs = relevant_runs(runs, plan, values);
+	out->runs = relevant_runs(runs, plan, which);
 	out->center = out->spread = out->mean_ratio = NAN;
 	out->rows = mean_known(runs->rows, runs->n);
 	out->hit_ratio = mean_known(runs->hit_ratio, runs->n);
 	out->active = mean_known(runs->active, runs->n);
 	if (out->runs == 0)
 		return;
+	for (int i = 0; i < out->runs; i++)
+	{
+		values[i] = runs->log_ms[which[i]];
+		within += (double) runs->sigma[which[i]] * runs->sigma[which[i]] / out->runs;
+	}
 	sort_floats(values, out->runs);
 	out->center = quantile(values, out->runs, 0.5);
-	if (out->runs >= 3)
-		out->spread = (quantile(values, out->runs, 0.9) - quantile(values, out->runs, 0.1)) / NORMAL_P10_TO_P90;
+	out->spread = total_spread(values, out->runs, within);
+	/* the mean of a log-normal run is exp(its median + sigma^2 / 2) */
 	for (int i = 0; i < out->runs; i++)
-		sum += exp(values[i] - out->center);
+		sum += exp(runs->log_ms[which[i]] + runs->sigma[which[i]] * runs->sigma[which[i]] / 2.0 - out->center);
 	out->mean_ratio = (float) (sum / out->runs);
 }
 
@@ -156,4 +173,10 @@ double
 pgaml_log_median(double mean, double cv)
 {
 	return log(mean) - log1p(cv * cv) / 2.0;
+}
+
+double
+pgaml_log_sigma(double cv)
+{
+	return sqrt(log1p(cv * cv));
 }

@@ -23,6 +23,7 @@ typedef struct PgamlRuns
 	int			next;			/* where the next one goes */
 	double		last_at;		/* s, any epoch; time of the newest */
 	float		log_ms[PGAML_RECENT_RUNS];
+	float		sigma[PGAML_RECENT_RUNS];	/* log; spread within what the run stands for */
 	int64_t		plan[PGAML_RECENT_RUNS];	/* 0 = unknown */
 	float		rows[PGAML_RECENT_RUNS];	/* rows per call; NaN */
 	float		hit_ratio[PGAML_RECENT_RUNS];	/* NaN */
@@ -32,7 +33,8 @@ typedef struct PgamlRuns
 typedef struct PgamlRun
 {
 	double		at;				/* s */
-	float		log_ms;
+	float		log_ms;			/* of one execution, or the median of a bucket */
+	float		sigma;			/* log; 0 for one execution, spread within the bucket else */
 	float		rows;
 	float		hit_ratio;
 	float		active;
@@ -43,7 +45,7 @@ typedef struct PgamlRunsSummary
 {
 	int			runs;			/* runs that the rest speaks of */
 	float		center;			/* median log ms; NaN without runs */
-	float		spread;			/* robust standard deviation, log; NaN under 3 runs */
+	float		spread;			/* robust standard deviation of single executions, log; NaN when unknown */
 	float		mean_ratio;		/* mean ms / exp(center) */
 	float		rows;			/* means over all known runs; NaN */
 	float		hit_ratio;
@@ -80,7 +82,11 @@ extern void pgaml_calls_push(PgamlCalls *calls, int64_t bucket, double ncalls);
 extern void pgaml_calls_summary(const PgamlCalls *calls, int64_t as_of, double per_hour,
 								PgamlCallsSummary *out);
 
-/* log of the median of a log-normal variable with this mean and coefficient of variation. */
+/*
+ * A log-normal variable with this mean and coefficient of variation: the log
+ * of its median, and its standard deviation on the log scale.
+ */
 extern double pgaml_log_median(double mean, double cv);
+extern double pgaml_log_sigma(double cv);
 
 #endif							/* PGAML_FEATURES_STATE_CORE_H */

@@ -37,6 +37,9 @@ extern void pgaml_history_quiet(void);
 /* Read pg_stat_statements once and add its growth to history. */
 extern void pgaml_history_collect(PgamlTick *tick);
 
+/* How often this backend has called pgaml_history_collect. */
+extern uint64 pgaml_history_ticks_here(void);
+
 /* Read texts when unknown ids wait and text_interval has passed, or force. */
 extern void pgaml_history_read_texts(bool force);
 

@@ -20,6 +20,8 @@
 #include "history/history.h"
 #include "history/history_internal.h"
 
+static uint64 ticks_here = 0;	/* of this backend */
+
 /* A reset in the very moment of reading; reading again sees it whole. */
 #define READ_ATTEMPTS	5
 
@@ -260,6 +262,13 @@ pgaml_history_collect(PgamlTick *tick)
 	tick->entries = run.state.entries;
 	tick->unknown = count_unknown();
 	tick->first = run.judgement.baseline;
+	ticks_here++;
+}
+
+uint64
+pgaml_history_ticks_here(void)
+{
+	return ticks_here;
 }
 
 TimestampTz

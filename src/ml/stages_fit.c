@@ -218,6 +218,8 @@ learn_scale(MlFit *fit)
 											&stages->global_median, fit->error);
 		if (status == ML_OK)
 			status = pgaml_ml_robust_line(cost, y, NULL, n, fit->allocator, &stages->line, fit->error);
+		if (status == ML_OK && !isfinite(stages->line.intercept))	/* no plan is known at all */
+			stages->line = (MlLine) {stages->global_median, 0.0, SPREAD_DEFAULT, 0.0, 0.0};
 		stages->default_spread = SPREAD_DEFAULT;
 		if (status == ML_OK && nspread > 0)
 			status = pgaml_ml_weighted_quantile(spread, NULL, nspread, 0.5, fit->allocator,

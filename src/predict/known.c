@@ -23,6 +23,7 @@ static MemoryContext context = NULL;
 static HTAB *known = NULL;
 static TimestampTz loaded_at = 0;
 static uint64 loaded_generation = 0;
+static uint64 loaded_collected = 0;
 static double loaded_coverage = 1.0;
 static bool without_counters = false;
 
@@ -76,6 +77,7 @@ reload(void)
 	loaded_at = set->loaded_at;
 	loaded_coverage = set->coverage;
 	loaded_generation = pgaml_registry_generation();
+	loaded_collected = pgaml_statements_collected_here();
 	without_counters = set->pgss_missing;
 	pgaml_spi_close(&spi);
 }
@@ -85,6 +87,7 @@ static bool
 outdated(TimestampTz now)
 {
 	return known == NULL || loaded_generation != pgaml_registry_generation() ||
+		loaded_collected != pgaml_statements_collected_here() ||
 		(loaded_at < now && loaded_at + (int64) pgaml_prediction_cache_ttl * USECS_PER_SEC <= now);
 }
 

@@ -203,9 +203,10 @@ replay(Reader *reader, Event *event)
 	if (!reader->captured && event->ms > 0.0)
 	{
 		double		mean = event->ms / event->calls;
-		double		variance = event->squares / event->calls - mean * mean;
+		double		cv = sqrt(Max(event->squares / event->calls - mean * mean, 0.0)) / mean;
 
-		log_ms = pgaml_log_median(mean, sqrt(Max(variance, 0.0)) / mean);
+		log_ms = pgaml_log_median(mean, cv);
+		event->run.sigma = pgaml_log_sigma(cv);
 		/* A captured plan is the last one; a bucket does not know which plan it ran. */
 		event->plan_values = reader->statement ? reader->statement->plan_values : NULL;
 		add_row(reader, event, log_ms, false);

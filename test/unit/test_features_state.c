@@ -117,6 +117,27 @@ only_the_newest_runs_are_kept(void **state)
 }
 
 static void
+a_bucket_brings_its_own_spread_and_mean(void **state)
+{
+	PgamlRuns	runs = {0};
+	PgamlRun	run = {.log_ms = 1.0f, .sigma = 0.5f, .rows = NAN, .hit_ratio = NAN, .active = NAN};
+	PgamlRunsSummary summary;
+
+	(void) state;
+	pgaml_runs_push(&runs, &run);
+	pgaml_runs_summary(&runs, 0, &summary);
+	assert_float_equal(summary.spread, 0.5, 1e-6);
+	assert_float_equal(summary.mean_ratio, exp(0.125), 1e-6);
+	for (int i = 0; i < 9; i++)
+	{
+		run.log_ms = (float) (1.0 + 0.1 * i);
+		pgaml_runs_push(&runs, &run);
+	}
+	pgaml_runs_summary(&runs, 0, &summary);
+	assert_true(summary.spread > 0.5 && summary.spread < 0.7);
+}
+
+static void
 empty_buckets_count_as_zero_calls(void **state)
 {
 	PgamlCalls	calls = {0};
@@ -163,6 +184,7 @@ log_median_inverts_the_log_normal_mean(void **state)
 	(void) state;
 	assert_float_equal(pgaml_log_median(mean, cv), mu, 1e-12);
 	assert_float_equal(pgaml_log_median(10.0, 0.0), log(10.0), 1e-12);
+	assert_float_equal(pgaml_log_sigma(cv), sigma, 1e-12);
 }
 
 int
@@ -174,6 +196,7 @@ main(void)
 		cmocka_unit_test(spread_of_normal_errors_is_their_standard_deviation),
 		cmocka_unit_test(present_plan_speaks_alone_when_seen_enough),
 		cmocka_unit_test(only_the_newest_runs_are_kept),
+		cmocka_unit_test(a_bucket_brings_its_own_spread_and_mean),
 		cmocka_unit_test(empty_buckets_count_as_zero_calls),
 		cmocka_unit_test(only_complete_and_recent_buckets_count),
 		cmocka_unit_test(log_median_inverts_the_log_normal_mean),

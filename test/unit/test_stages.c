@@ -581,6 +581,32 @@ stop_at_once(void *state, double progress)
 }
 
 static void
+without_any_plan_the_median_stands_for_the_cost_line(void **state)
+{
+	Counting	counting;
+	MlAllocator allocator = allocator_of(&counting);
+	MlParams	params = small_forest();
+	MlStageReport report;
+	MlStages   *stages;
+	MlForecast	forecast;
+	Made		made;
+	float		row[NFEATURES];
+	float		scratch[NFEATURES];
+
+	(void) state;
+	make(&made, 10, 100, 0.0, 5);
+	for (int64_t i = 0; i < made.data.nrows; i++)
+		made.columns[F_COST][i] = NAN;
+	stages = fit(&made, &params, &allocator, &report);
+	row_of(&made, 99, row);
+	pgaml_ml_stages_predict(stages, row, 0, 0.9, scratch, &forecast);
+	assert_int_not_equal(forecast.source, ML_SOURCE_NONE);
+	assert_true(isfinite(forecast.center) && forecast.calibrated);
+	pgaml_ml_stages_free(stages);
+	unmake(&made);
+}
+
+static void
 stopping_leaves_nothing(void **state)
 {
 	Counting	counting;
@@ -630,6 +656,7 @@ main(void)
 		cmocka_unit_test(damaged_bytes_are_refused),
 		cmocka_unit_test(hostile_bytes_with_a_right_checksum_do_no_harm),
 		cmocka_unit_test(every_allocation_may_fail),
+		cmocka_unit_test(without_any_plan_the_median_stands_for_the_cost_line),
 		cmocka_unit_test(stopping_leaves_nothing),
 		cmocka_unit_test(normal_quantiles_are_right),
 	};
