@@ -39,8 +39,12 @@ static const PgamlFeatureName lags[PGAML_F_COUNT - PGAML_F_LAG_CENTER] = {
 
 const MlStageLayout pgaml_feature_layout = {
 	.nfeatures = PGAML_F_COUNT,
-	.lag_first = PGAML_F_LAG_CENTER,
-	.lag_count = PGAML_F_COUNT - PGAML_F_LAG_CENTER,
+	.nhidden = 10,
+	.hidden = {
+		PGAML_F_CALLS_PER_HOUR, PGAML_F_CONCURRENT_QUERIES, PGAML_F_STD_DEV_CALLS, PGAML_F_PEAK_HOUR_CALLS,
+		PGAML_F_LAG_CENTER, PGAML_F_LAG_SPREAD, PGAML_F_LAG_RUNS, PGAML_F_LAG_AGE, PGAML_F_LAG_ROWS,
+		PGAML_F_LAG_HIT_RATIO
+	},
 	.lag_center = PGAML_F_LAG_CENTER,
 	.lag_spread = PGAML_F_LAG_SPREAD,
 	.lag_runs = PGAML_F_LAG_RUNS,

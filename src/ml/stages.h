@@ -7,7 +7,8 @@
  * A row is warm when the statement's own recent runs are known (its lag
  * features), else cold.  Warm rows start from the centre of those runs, cold
  * rows from the cost line; the learner is fitted to the departure from that
- * start, with lags hidden at random so that one learner serves both, and its
+ * start, with what only past runs tell hidden at random so that one learner
+ * serves both, and its
  * departure is shrunk by the factor that held-out rows ask for.  Which stage
  * serves warm and which serves cold rows is decided by held-out error.
  *
@@ -22,6 +23,7 @@
 #include "ml/ml.h"
 
 #define ML_STAGE_MIN_RUNS	3	/* recent runs that make a row warm */
+#define ML_STAGE_MAX_HIDDEN 16
 #define ML_SIZE_GROUPS		3	/* under 1 ms, 1..100 ms, above */
 
 typedef enum MlSource
@@ -46,8 +48,8 @@ typedef enum MlStageKind
 typedef struct MlStageLayout
 {
 	int32_t		nfeatures;
-	int32_t		lag_first;		/* first of the features that are hidden together */
-	int32_t		lag_count;
+	int32_t		nhidden;
+	int32_t		hidden[ML_STAGE_MAX_HIDDEN];	/* what is only known of a statement that has run, ascending */
 	int32_t		lag_center;		/* median log ms of the recent runs */
 	int32_t		lag_spread;		/* their robust standard deviation, log */
 	int32_t		lag_runs;		/* how many they are */

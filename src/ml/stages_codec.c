@@ -68,8 +68,12 @@ valid_layout(const MlStageLayout *layout)
 {
 	int32_t		n = layout->nfeatures;
 
+	if (layout->nhidden < 0 || layout->nhidden > ML_STAGE_MAX_HIDDEN)
+		return false;
+	for (int i = 0; i < layout->nhidden; i++)
+		if (layout->hidden[i] < 0 || layout->hidden[i] >= n)
+			return false;
 	return n >= 1 && n <= ML_STAGE_MAX_FEATURES &&
-		layout->lag_first >= 0 && layout->lag_count >= 0 && layout->lag_first <= n - layout->lag_count &&
 		layout->lag_center >= 0 && layout->lag_center < n && layout->lag_spread >= 0 && layout->lag_spread < n &&
 		layout->lag_runs >= 0 && layout->lag_runs < n && layout->cost >= 0 && layout->cost < n;
 }
@@ -123,8 +127,8 @@ write_scalars(MlWriter *out, const MlStages *stages)
 {
 	const MlStageLayout *layout = &stages->layout;
 	const int32_t places[] = {
-		layout->nfeatures, layout->lag_first, layout->lag_count, layout->lag_center,
-		layout->lag_spread, layout->lag_runs, layout->cost, stages->warm_source, stages->cold_source
+		layout->nfeatures, layout->nhidden, layout->lag_center, layout->lag_spread,
+		 layout->lag_runs, layout->cost, stages->warm_source, stages->cold_source
 	};
 	const double numbers[] = {
 		stages->shrink_warm, stages->shrink_cold, stages->global_median, stages->y_min, stages->y_max,
@@ -134,6 +138,8 @@ write_scalars(MlWriter *out, const MlStages *stages)
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		pgaml_ml_write_u32(out, (uint32_t) places[i]);
+	for (int i = 0; i < ML_STAGE_MAX_HIDDEN; i++)
+		pgaml_ml_write_u32(out, (uint32_t) layout->hidden[i]);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		pgaml_ml_write_f64(out, numbers[i]);
 }
@@ -143,8 +149,8 @@ read_scalars(MlReader *in, MlStages *stages)
 {
 	MlStageLayout *layout = &stages->layout;
 	int32_t    *places[] = {
-		&layout->nfeatures, &layout->lag_first, &layout->lag_count, &layout->lag_center,
-		&layout->lag_spread, &layout->lag_runs, &layout->cost
+		&layout->nfeatures, &layout->nhidden, &layout->lag_center, &layout->lag_spread,
+		&layout->lag_runs, &layout->cost
 	};
 	double	   *numbers[] = {
 		&stages->shrink_warm, &stages->shrink_cold, &stages->global_median, &stages->y_min, &stages->y_max,
@@ -159,6 +165,8 @@ read_scalars(MlReader *in, MlStages *stages)
 		sources[i] = pgaml_ml_read_u32(in);
 	stages->warm_source = sources[0] <= ML_SOURCE_PLANNER ? (MlSource) sources[0] : ML_SOURCE_NONE;
 	stages->cold_source = sources[1] <= ML_SOURCE_PLANNER ? (MlSource) sources[1] : ML_SOURCE_NONE;
+	for (int i = 0; i < ML_STAGE_MAX_HIDDEN; i++)
+		layout->hidden[i] = (int32_t) pgaml_ml_read_u32(in);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		*numbers[i] = pgaml_ml_read_f64(in);
 }

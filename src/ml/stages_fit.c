@@ -253,9 +253,10 @@ fill_training(MlFit *fit, float *values, double *departure)
 		hide = hide || !pgaml_ml_stage_warm(layout, row);
 		start = pgaml_ml_stage_center(stages, hide ? ML_STAGE_PLANNER : ML_STAGE_HISTORY, row, NULL);
 		departure[i] = fit->data->target[from] - start;
+		if (hide)
+			pgaml_ml_stage_hide(layout, row);
 		for (int32_t j = 0; j < layout->nfeatures; j++)
-			values[(int64_t) j * n + i] =
-				hide && j >= layout->lag_first && j < layout->lag_first + layout->lag_count ? NAN : row[j];
+			values[(int64_t) j * n + i] = row[j];
 	}
 }
 

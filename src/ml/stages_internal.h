@@ -43,6 +43,9 @@ struct MlStages
 /* Is the row warm? */
 extern bool pgaml_ml_stage_warm(const MlStageLayout *layout, const float *row);
 
+/* Forget what only past runs tell. */
+extern void pgaml_ml_stage_hide(const MlStageLayout *layout, float *row);
+
 /* What an absolute error of this stage is divided by. */
 extern double pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row);
 

@@ -52,6 +52,22 @@ pgaml_ml_stage_warm(const MlStageLayout *layout, const float *row)
 	return row[layout->lag_runs] >= ML_STAGE_MIN_RUNS && isfinite(row[layout->lag_center]);
 }
 
+void
+pgaml_ml_stage_hide(const MlStageLayout *layout, float *row)
+{
+	for (int i = 0; i < layout->nhidden; i++)
+		row[layout->hidden[i]] = NAN;
+}
+
+static bool
+is_hidden(const MlStageLayout *layout, int feature)
+{
+	for (int i = 0; i < layout->nhidden; i++)
+		if (layout->hidden[i] == feature)
+			return true;
+	return false;
+}
+
 int
 pgaml_ml_size_group(double log_ms)
 {
@@ -110,8 +126,7 @@ pgaml_ml_stage_center(const MlStages *stages, MlStageKind kind, const float *row
 						 stages->shrink_warm * pgaml_ml_predict(stages->model, row));
 		case ML_STAGE_MODEL_COLD:
 			memcpy(scratch, row, sizeof(float) * layout->nfeatures);
-			for (int i = 0; i < layout->lag_count; i++)
-				scratch[layout->lag_first + i] = NAN;
+			pgaml_ml_stage_hide(layout, scratch);
 			return clamp(stages, cost_line(stages, row) +
 						 stages->shrink_cold * pgaml_ml_predict(stages->model, scratch));
 		default:
@@ -147,8 +162,7 @@ count_outside(const MlStages *stages, const float *row)
 	{
 		float		margin = 0.05f * (stages->feature_max[i] - stages->feature_min[i]);
 
-		if (isnan(row[i]) || isnan(stages->feature_min[i]) ||
-			(i >= stages->layout.lag_first && i < stages->layout.lag_first + stages->layout.lag_count))
+		if (isnan(row[i]) || isnan(stages->feature_min[i]) || is_hidden(&stages->layout, i))
 			continue;
 		if (row[i] < stages->feature_min[i] - margin || row[i] > stages->feature_max[i] + margin)
 			outside++;

@@ -22,7 +22,7 @@ enum
 };
 
 static const MlStageLayout layout = {
-	.nfeatures = NFEATURES, .lag_first = F_CENTER, .lag_count = 3, .lag_center = F_CENTER,
+	.nfeatures = NFEATURES, .nhidden = 3, .hidden = {F_CENTER, F_SPREAD, F_RUNS}, .lag_center = F_CENTER,
 	.lag_spread = F_SPREAD, .lag_runs = F_RUNS, .cost = F_COST
 };
 
