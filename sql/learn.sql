@@ -146,12 +146,14 @@ SELECT * FROM train_performance_model();
 ROLLBACK;
 
 -- A statement timeout ends a run, and nothing is left of it.
+SET client_min_messages = warning;
 SET statement_timeout = '1s';
 DO $$ BEGIN
     PERFORM train_performance_model('random_forest', 90, '{"n_trees": 10000}');
-EXCEPTION WHEN query_canceled THEN RAISE NOTICE 'cancelled';
+EXCEPTION WHEN query_canceled THEN RAISE WARNING 'cancelled';
 END $$;
 RESET statement_timeout;
+RESET client_min_messages;
 SELECT count(*) FROM pganalytics.training_jobs WHERE status <> 'completed';
 
 -- Rights: others see only what pg_stat_statements would show, and change nothing.
