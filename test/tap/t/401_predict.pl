@@ -1,0 +1,109 @@
+# Prediction in more than one session and server: activation is seen by
+# others, limits end a training, a standby answers and writes nothing, and a
+# server without pg_stat_statements says what is missing.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use PgamlTap;
+
+my $node = pgaml_node('predict', 'pganalytics_ml.text_interval = 0', 'pganalytics_ml.overhead_budget = 1');
+$node->start;
+$node->safe_psql('postgres', q{CREATE EXTENSION pganalytics_ml CASCADE;
+	CREATE TABLE t AS SELECT g AS a, g % 10 AS b FROM generate_series(1, 2000) g;
+	VACUUM ANALYZE t;});
+ok(pgaml_visited($node, 'postgres'), 'visited');
+
+# Real statements, captured and drained by the worker.
+my $statements = join('', map { "SELECT count(*) FROM t WHERE a < $_;\nSELECT b, sum(a) FROM t GROUP BY b ORDER BY b;\n" } 1 .. 150);
+$node->safe_psql('postgres', $statements);
+my $queryid = $node->safe_psql('postgres', q{SELECT queryid FROM pg_stat_statements WHERE query = 'SELECT count(*) FROM t WHERE a < $1'});
+ok($node->poll_query_until('postgres',
+	"SELECT count(*) >= 150 FROM pganalytics.execution_samples WHERE queryid = $queryid"), 'drained');
+ok($node->poll_query_until('postgres',
+	"SELECT plannable FROM pganalytics.statements WHERE queryid = $queryid"), 'text read');
+
+is($node->safe_psql('postgres', "SELECT source, model_version IS NULL FROM predict_query_execution($queryid)"),
+	'history|t', 'history answers before there is a model');
+like($node->safe_psql('postgres', q{SELECT message FROM train_performance_model(hyperparameters => '{"n_trees": 20}')}),
+	qr/^model 1 .* in production/, 'trained');
+
+# A session that has predicted keeps its model until another session's activation commits.
+my $session = $node->background_psql('postgres');
+my $version = "SELECT model_type FROM pganalytics.query_performance_models m, predict_query_execution($queryid) p
+	WHERE m.version = p.model_version AND m.stage = 'production'";
+like($session->query($version), qr/random_forest/, 'first model in this session');
+$node->safe_psql('postgres', q{SELECT train_performance_model('linear_regression')});
+my $linear = $node->safe_psql('postgres', q{SELECT max(model_id) FROM pganalytics.query_performance_models});
+my $other = $node->background_psql('postgres');
+$other->query_safe('BEGIN');
+$other->query_safe("SELECT activate_model(1)");
+$other->query_safe("SELECT activate_model($linear)");
+$other->query_safe('COMMIT');
+like($session->query($version), qr/linear_regression/, 'activation is seen by the next prediction');
+$other->quit;
+$session->quit;
+
+# Limits: nothing is left of a run that they end.
+my ($rc, $out, $err) = $node->psql('postgres', q{
+	SELECT train_performance_model(hyperparameters => '{"n_trees": 10000, "max_leaves": 60000, "min_samples_leaf": 1}')});
+my $jobs = $node->safe_psql('postgres', 'SELECT count(*) FROM pganalytics.training_jobs');
+is($jobs, $rc == 0 ? 3 : 2, 'a job for each run that completed');
+pgaml_configure($node, 'pganalytics_ml.training_memory = 8MB');
+$node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.training_memory') = '8MB'});
+($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model(hyperparameters => '{"n_trees": 10000}')});
+isnt($rc, 0, 'memory limit');
+like($err, qr/does not fit into pganalytics_ml\.training_memory/, 'memory limit is named');
+pgaml_configure($node, 'pganalytics_ml.training_memory = 512MB', 'pganalytics_ml.training_time_limit = 1s');
+$node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.training_time_limit') = '1s'});
+# enough generated work for more than a second on any machine
+$node->safe_psql('postgres', qq{INSERT INTO pganalytics.execution_samples
+	SELECT (e).* FROM (SELECT e FROM pganalytics.execution_samples e WHERE queryid = $queryid LIMIT 1) one, generate_series(1, 40000)});
+($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model(hyperparameters => '{"n_trees": 10000}')});
+isnt($rc, 0, 'time limit');
+like($err, qr/training stopped after pganalytics_ml\.training_time_limit|does not fit/, 'time limit is named');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pganalytics.training_jobs'), $jobs, 'no row of a run that failed');
+
+# A standby answers and writes nothing.
+$node->backup('base');
+my $standby = PostgreSQL::Test::Cluster->new('predict_standby');
+$standby->init_from_backup($node, 'base', has_streaming => 1);
+$standby->start;
+$node->wait_for_catchup($standby);
+cmp_ok($standby->safe_psql('postgres', "SELECT predict_query_time($queryid)"), '>', 0, 'standby predicts');
+is($standby->safe_psql('postgres', "SELECT model_version IS NOT NULL FROM predict_query_execution($queryid)"), 't', 'with the model');
+$node->safe_psql('postgres', 'SELECT activate_model(1)');
+$node->wait_for_catchup($standby);
+is($standby->safe_psql('postgres', "SELECT model_version FROM predict_query_execution($queryid)"), '1', 'standby follows activation');
+cmp_ok($standby->safe_psql('postgres', "SELECT count(*) FROM query_features($queryid) WHERE value IS NOT NULL"), '>', 20, 'features on a standby');
+for my $call ('train_performance_model()', 'activate_model(1)', 'collect_statements()')
+{
+	($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM $call");
+	isnt($rc, 0, "$call refused on a standby");
+	like($err, qr/cannot|recovery|standby/, "$call says why");
+}
+$standby->stop;
+
+# Without pg_stat_statements in memory: what is stored answers, the rest says what is missing.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$node->restart;
+cmp_ok($node->safe_psql('postgres', "SELECT predict_query_time($queryid)"), '>', 0, 'stored state answers');
+like($node->safe_psql('postgres', 'SELECT reason FROM predict_query_execution(42)'),
+	qr/pg_stat_statements is not loaded: set shared_preload_libraries/, 'unknown, with the line to add');
+($rc, $out, $err) = $node->psql('postgres', 'SELECT * FROM collect_statements()');
+like($err, qr/shared_preload_libraries/, 'collecting says which line to add');
+
+# The extension goes and comes back within one session that has predicted.
+$session = $node->background_psql('postgres', on_error_stop => 0);
+like($session->query("SELECT predict_query_time($queryid) > 0"), qr/t/, 'before the drop');
+$session->query('DROP EXTENSION pganalytics_ml');
+$session->query('CREATE EXTENSION pganalytics_ml');
+like($session->query("SELECT predict_query_time($queryid) IS NULL"), qr/t/, 'nothing is remembered of the dropped extension');
+$session->quit;
+$node->stop;
+
+done_testing();
