@@ -386,6 +386,16 @@ behind_prepare(const char *text, const Tokens *tokens)
 	return 0;
 }
 
+/* Index of the token behind "variable :=" of PL/pgSQL; 0 when there is none. */
+static int
+behind_assignment(const char *text, const Tokens *tokens)
+{
+	for (int i = 1; i + 1 < tokens->n; i++)
+		if (tokens->list[i].length == 2 && strncmp(text + tokens->list[i].start, ":=", 2) == 0)
+			return i + 1;
+	return 0;
+}
+
 static char *
 render(const char *text, const Tokens *tokens, int first)
 {
@@ -472,6 +482,7 @@ pgaml_history_normalize(const char *text, bool cut, NormalizedText *out)
 {
 	Tokens		tokens;
 	List	   *list;
+	int			value;
 
 	*out = (NormalizedText)
 	{
@@ -491,8 +502,11 @@ pgaml_history_normalize(const char *text, bool cut, NormalizedText *out)
 		return;
 	}
 	list = try_parse(mask_params(text, &tokens, expression_prefix));
+	value = behind_assignment(text, &tokens);
 	if (list != NIL && list_length(list) == 1)
 		judge_tree(text, &tokens, list, strlen(expression_prefix), out);
+	else if (value > 0)
+		pgaml_history_normalize(text + tokens.list[value].start, false, out);
 	else
 		judge_words(text, &tokens, false, out);
 }

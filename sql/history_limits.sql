@@ -1,0 +1,47 @@
+-- What is kept, and how long.
+SET client_min_messages = warning;
+CREATE EXTENSION pganalytics_ml CASCADE;
+RESET client_min_messages;
+CREATE TABLE item (id int, price int);
+SELECT pg_stat_statements_reset() IS NOT NULL AS reset;
+SELECT price FROM item;
+SELECT count(*) FROM collect_statements();
+
+-- Old rows go; what is in use stays.
+SELECT count(*) > 0 AS kept FROM pganalytics.statements WHERE query = 'SELECT price FROM item';
+INSERT INTO pganalytics.statement_history
+SELECT q, now() - make_interval(days => d), 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3600, true, origin
+FROM generate_series(1, 60) q, (VALUES (399), (401), (500)) AS age (d), pganalytics.installation;
+INSERT INTO pganalytics.statements
+SELECT q, origin, now() - interval '900 days', now() - interval '402 days', 'SELECT', true, 'SELECT old'
+FROM generate_series(1, 120) q, pganalytics.installation;
+INSERT INTO pganalytics.statement_users (userid, queryid, search_path_hash, first_seen, last_seen)
+SELECT 10, q, 0, now() - interval '900 days', now() - interval '402 days' FROM generate_series(1, 120) q;
+INSERT INTO pganalytics.history_windows
+SELECT now() - make_interval(days => d), 3600, 'gap', 0, now(), now(), 0, origin
+FROM (VALUES (399), (401)) AS age (d), pganalytics.installation;
+INSERT INTO pganalytics.system_history VALUES (now() - interval '401 days', 3600, 1, 50, 1);
+INSERT INTO pganalytics.training_jobs (status, requested_by, requested_at, finished_at)
+VALUES ('completed', 10, now(), now() - interval '91 days'), ('completed', 10, now(), now() - interval '89 days'),
+       ('pending', 10, now() - interval '200 days', NULL);
+INSERT INTO pganalytics.execution_samples
+SELECT now() - make_interval(days => d), 5, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 10,
+       1, 1, 1, 1, 1, 1, true, 'done', '{}'
+FROM (VALUES (29), (31)) AS age (d);
+UPDATE pganalytics.collector_state SET last_retention = now() - interval '2 minutes';
+SELECT count(*) FROM collect_statements();
+SELECT count(*) FILTER (WHERE bucket_start < now() - interval '400 days') AS too_old,
+       count(*) FILTER (WHERE bucket_start < now() - interval '300 days') AS old
+FROM pganalytics.statement_history;
+SELECT count(*) AS statements FROM pganalytics.statements WHERE query = 'SELECT old';
+SELECT count(*) AS users FROM pganalytics.statement_users WHERE queryid BETWEEN 1 AND 120;
+SELECT count(*) AS windows FROM pganalytics.history_windows WHERE bucket_start < now() - interval '300 days';
+SELECT count(*) AS system FROM pganalytics.system_history WHERE bucket_start < now() - interval '1 day';
+SELECT count(*) AS jobs FROM pganalytics.training_jobs;
+SELECT count(*) AS samples FROM pganalytics.execution_samples WHERE queryid = 5;
+SELECT count(*) > 0 AS kept FROM pganalytics.statements WHERE query = 'SELECT price FROM item';
+
+-- At most once a minute.
+INSERT INTO pganalytics.system_history VALUES (now() - interval '401 days', 3600, 1, 50, 1);
+SELECT count(*) FROM collect_statements();
+SELECT count(*) AS system FROM pganalytics.system_history WHERE bucket_start < now() - interval '1 day';
