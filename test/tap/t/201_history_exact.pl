@@ -108,6 +108,7 @@ for my $try (1 .. 600)
 {
 	last if $node->start(fail_ok => 1);
 	usleep(100_000);
+	$node->stop('fast', fail_ok => 1);
 }
 ok(comes_back(), 'the server was started again');
 run_load(5);
@@ -165,8 +166,9 @@ run_load(2);
 collect();
 is(kept(), $ran, 'calls of a gap count');
 is($node->safe_psql('postgres',
-		"SELECT count(*) >= 10, min(coverage), bool_and(reason = 'gap'), bool_and(has_gap)
-		 FROM pganalytics.history_windows JOIN pganalytics.bucket_coverage USING (bucket_start, bucket_width)"),
+		"SELECT count(*) >= 10, min(w.coverage), bool_and(w.reason = 'gap'), bool_and(b.has_gap)
+		 FROM pganalytics.history_windows w
+		 JOIN pganalytics.bucket_coverage b USING (bucket_start, bucket_width)"),
 	't|0|t|t', 'every bucket of a gap says so');
 reasons();
 $node->safe_psql('postgres',
