@@ -85,6 +85,9 @@ house_close() {
 		sleep 0.3
 	done
 	house_kill KILL
+	awk -v work="$WORK/" 'index($2, work) == 1 { print $2 }' /proc/mounts | while read -r i; do
+		umount "$i" || die "cannot unmount $i: remove $WORK by hand after that"
+	done
 	if [ "$BAD" = 0 ]; then
 		rm -rf "$WORK"
 	else
