@@ -178,18 +178,13 @@ pgaml_shmem_register_database(Oid dbid)
 	{
 		entry = pgaml_shmem_find_database(InvalidOid);
 		if (entry != NULL)
-		{
-			memset(entry, 0, sizeof(PgamlDatabase));
-			entry->dbid = dbid;
 			pg_atomic_fetch_add_u64(&pgaml_shared->directory_version, 1);
-		}
 	}
 	if (entry != NULL)
 	{
+		memset(entry, 0, sizeof(PgamlDatabase));
+		entry->dbid = dbid;
 		entry->announced = ++pgaml_shared->announcements;
-		entry->failures = 0;
-		entry->last_visit = 0;
-		entry->next_visit = 0;
 	}
 	if (pgaml_shared->launcher_latch != NULL)
 		SetLatch(pgaml_shared->launcher_latch);

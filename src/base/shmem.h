@@ -155,8 +155,8 @@ extern bool pgaml_shmem_database_try(Oid dbid, bool *known);
 
 /*
  * Enter a database into the directory and wake the launcher: its next visit is
- * due at once.  Entering it again only makes it due and counts as a new
- * announcement.  Returns false when the directory is full.
+ * due at once.  Entering it again forgets past failures, makes it due and
+ * counts as a new announcement.  Returns false when the directory is full.
  */
 extern bool pgaml_shmem_register_database(Oid dbid);
 

@@ -44,7 +44,10 @@ pgaml_slot_take(Oid dbid, uint32 message_hash, TimestampTz now, PgamlTicket *tic
 		slot->succeeded = false;
 		slot->progress = 0;
 		slot->started_at = now;
-		*ticket = (PgamlTicket) {i, slot->serial, dbid, message_hash};
+		ticket->slot = i;
+		ticket->serial = slot->serial;
+		ticket->dbid = dbid;
+		ticket->message_hash = message_hash;
 		taken = true;
 	}
 	LWLockRelease(pgaml_shared->lock);

@@ -322,10 +322,13 @@ consider(Turn *turn, Oid dbid)
 		due = w->due;
 		reached = pgaml_schedule_reached(due, turn->now, REFUSED_RETRY_US);
 	}
-	if (!reached)
-		wake_at(turn, due);
+	if (reached)
+	{
+		turn->due[turn->ndue].dbid = dbid;
+		turn->due[turn->ndue++].due = due;
+	}
 	else
-		turn->due[turn->ndue++] = (Candidate) {dbid, due};
+		wake_at(turn, due);
 }
 
 static int

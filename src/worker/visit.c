@@ -124,7 +124,7 @@ prepare_session(void)
 		{"default_transaction_read_only", "off"},
 		{"max_parallel_workers_per_gather", "0"},
 		{"jit", "off"},
-		/* Counters and history are written together, so losing both is harmless. */
+		/* Counters and history are lost together, which is harmless. */
 		{"synchronous_commit", "off"},
 		/* What workers do is no part of the workload. */
 		{"pganalytics_ml.capture", "off"},
