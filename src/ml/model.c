@@ -107,7 +107,7 @@ pgaml_ml_predict(const MlModel *model, const float *row)
 {
 	if (model->type == ML_LINEAR_REGRESSION)
 		return pgaml_ml_linear_predict(model, row);
-	return pgaml_ml_trees_sum(model->trees, model->ntrees, row) / model->ntrees;
+	return pgaml_ml_trees_sum(model->trees, model->ntrees, row, model->nfeatures) / model->ntrees;
 }
 
 /*

@@ -98,7 +98,8 @@ extern size_t pgaml_ml_tree_memory(int64_t nleaves);
 extern double pgaml_ml_tree_predict(const MlTree *tree, const float *row);
 
 /* Sum over the trees, walked several at a time. */
-extern double pgaml_ml_trees_sum(const MlTree *trees, int32_t ntrees, const float *row);
+extern double pgaml_ml_trees_sum(const MlTree *trees, int32_t ntrees, const float *row,
+								 int32_t nfeatures);
 
 /* How a tree grows. */
 typedef struct MlGrowRules

@@ -14,14 +14,14 @@ UNIT_PROGRAMS = $(UNIT_NAMES:%=$(UNIT_DIR)/%)
 
 $(UNIT_DIR)/%.o: src/%.c $(UNIT_HEADERS)
 	@mkdir -p $(@D)
-	$(UNIT_CC) $(UNIT_CFLAGS) -c $< -o $@
+	@$(UNIT_CC) $(UNIT_CFLAGS) -c $< -o $@
 
 $(UNIT_DIR)/test/%.o: test/unit/%.c $(UNIT_HEADERS)
 	@mkdir -p $(@D)
-	$(UNIT_CC) $(UNIT_CFLAGS) -c $< -o $@
+	@$(UNIT_CC) $(UNIT_CFLAGS) -c $< -o $@
 
 $(UNIT_PROGRAMS): $(UNIT_DIR)/%: $(UNIT_DIR)/test/%.o $(UNIT_HELPERS) $(UNIT_OBJS)
-	$(UNIT_CC) $(UNIT_CFLAGS) $^ -lcmocka -lm -o $@
+	@$(UNIT_CC) $(UNIT_CFLAGS) $^ -lcmocka -lm -o $@
 
 # Runs them all, from the top of the checkout; fails when one fails.
 unit: $(UNIT_PROGRAMS)
@@ -48,7 +48,7 @@ FUZZ_PROGRAMS = $(FUZZ_NAMES:%=$(FUZZ_DIR)/fuzz_%)
 
 $(FUZZ_PROGRAMS): $(FUZZ_DIR)/%: test/fuzz/%.c $(PURE_SRCS) $(UNIT_HEADERS)
 	@mkdir -p $(@D)
-	$(FUZZ_CC) -std=gnu99 -g -O1 -Wall -Wextra -Werror -ffp-contract=off -Isrc \
+	@$(FUZZ_CC) -std=gnu99 -g -O1 -Wall -Wextra -Werror -ffp-contract=off -Isrc \
 		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all $< $(PURE_SRCS) -lm -o $@
 
 fuzz: $(FUZZ_PROGRAMS)
