@@ -23,21 +23,20 @@ typedef struct MlWriter
 
 typedef struct MlReader
 {
-	const uint8_t *buffer;
-	size_t		length;
-	size_t		at;
+	const uint8_t *at;
+	size_t		left;			/* bytes that can still be read */
 	bool		failed;			/* ran past the end */
 } MlReader;
 
+/* The low 1..8 bytes of a value. */
+extern void pgaml_ml_write(MlWriter *writer, uint64_t value, int bytes);
 extern void pgaml_ml_write_bytes(MlWriter *writer, const void *bytes, size_t length);
-extern void pgaml_ml_write_u32(MlWriter *writer, uint32_t value);
-extern void pgaml_ml_write_u64(MlWriter *writer, uint64_t value);
+
+/* Every NaN is written as the same bits. */
 extern void pgaml_ml_write_f32(MlWriter *writer, float value);
 extern void pgaml_ml_write_f64(MlWriter *writer, double value);
 
-extern void pgaml_ml_read_bytes(MlReader *reader, void *bytes, size_t length);
-extern uint32_t pgaml_ml_read_u32(MlReader *reader);
-extern uint64_t pgaml_ml_read_u64(MlReader *reader);
+extern uint64_t pgaml_ml_read(MlReader *reader, int bytes);
 extern float pgaml_ml_read_f32(MlReader *reader);
 extern double pgaml_ml_read_f64(MlReader *reader);
 

@@ -13,33 +13,20 @@
 #include <string.h>
 
 #include "ml/bytes_internal.h"
+#include "ml/core_internal.h"
 
 #define MAGIC			"PGAMLSTG"
 #define FORMAT_VERSION	1
 #define HEADER_BYTES	20		/* magic, version, length */
 #define CRC_BYTES		4
 
-static MlStatus
-refuse(MlError *error, MlStatus code, const char *where, const char *message)
-{
-	if (error)
-	{
-		memset(error, 0, sizeof(*error));
-		error->code = code;
-		strncpy(error->where, where, sizeof(error->where) - 1);
-		strncpy(error->message, message, sizeof(error->message) - 1);
-	}
-	return code;
-}
-
 MlStages *
 pgaml_ml_stages_new(const MlAllocator *allocator, const MlStageLayout *layout)
 {
-	MlStages   *stages = allocator->alloc(allocator->state, sizeof(MlStages));
+	MlStages   *stages = pgaml_ml_alloc_zero(allocator, 1, sizeof(MlStages));
 
 	if (stages == NULL)
 		return NULL;
-	memset(stages, 0, sizeof(*stages));
 	stages->allocator = *allocator;
 	stages->layout = *layout;
 	return stages;
@@ -104,21 +91,21 @@ MlStatus
 pgaml_ml_stages_validate(const MlStages *stages, MlError *error)
 {
 	if (!valid_layout(&stages->layout))
-		return refuse(error, ML_E_FORMAT, "layout", "feature positions are out of range");
+		return pgaml_ml_fail(error, ML_E_FORMAT, "layout", "feature positions are out of range");
 	if (stages->warm_source != ML_SOURCE_HISTORY && stages->warm_source != ML_SOURCE_MODEL)
-		return refuse(error, ML_E_FORMAT, "warm_source", "unknown source");
+		return pgaml_ml_fail(error, ML_E_FORMAT, "warm_source", "unknown source");
 	if (stages->cold_source != ML_SOURCE_PLANNER && stages->cold_source != ML_SOURCE_MODEL)
-		return refuse(error, ML_E_FORMAT, "cold_source", "unknown source");
+		return pgaml_ml_fail(error, ML_E_FORMAT, "cold_source", "unknown source");
 	if (!valid_numbers(stages))
-		return refuse(error, ML_E_FORMAT, "calibration", "a number is out of its range");
+		return pgaml_ml_fail(error, ML_E_FORMAT, "calibration", "a number is out of its range");
 	for (int32_t i = 0; i < stages->layout.nfeatures; i++)
 		if (isinf(stages->feature_min[i]) || isinf(stages->feature_max[i]))
-			return refuse(error, ML_E_FORMAT, "feature_range", "a range is infinite");
+			return pgaml_ml_fail(error, ML_E_FORMAT, "feature_range", "a range is infinite");
 	for (int32_t i = 1; i < stages->nplans; i++)
 		if (stages->plans[i] <= stages->plans[i - 1])
-			return refuse(error, ML_E_FORMAT, "plans", "plan ids are not ascending");
+			return pgaml_ml_fail(error, ML_E_FORMAT, "plans", "plan ids are not ascending");
 	if (pgaml_ml_model_features(stages->model) != stages->layout.nfeatures)
-		return refuse(error, ML_E_FORMAT, "model", "the learner has another number of features");
+		return pgaml_ml_fail(error, ML_E_FORMAT, "model", "the learner has another number of features");
 	return ML_OK;
 }
 
@@ -137,9 +124,9 @@ write_scalars(MlWriter *out, const MlStages *stages)
 	};
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		pgaml_ml_write_u32(out, (uint32_t) places[i]);
+		pgaml_ml_write(out, (uint32_t) places[i], 4);
 	for (int i = 0; i < ML_STAGE_MAX_HIDDEN; i++)
-		pgaml_ml_write_u32(out, (uint32_t) layout->hidden[i]);
+		pgaml_ml_write(out, (uint32_t) layout->hidden[i], 4);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		pgaml_ml_write_f64(out, numbers[i]);
 }
@@ -160,13 +147,13 @@ read_scalars(MlReader *in, MlStages *stages)
 	uint32_t	sources[2];
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		*places[i] = (int32_t) pgaml_ml_read_u32(in);
+		*places[i] = (int32_t) pgaml_ml_read(in, 4);
 	for (int i = 0; i < 2; i++)
-		sources[i] = pgaml_ml_read_u32(in);
+		sources[i] = pgaml_ml_read(in, 4);
 	stages->warm_source = sources[0] <= ML_SOURCE_PLANNER ? (MlSource) sources[0] : ML_SOURCE_NONE;
 	stages->cold_source = sources[1] <= ML_SOURCE_PLANNER ? (MlSource) sources[1] : ML_SOURCE_NONE;
 	for (int i = 0; i < ML_STAGE_MAX_HIDDEN; i++)
-		layout->hidden[i] = (int32_t) pgaml_ml_read_u32(in);
+		layout->hidden[i] = (int32_t) pgaml_ml_read(in, 4);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		*numbers[i] = pgaml_ml_read_f64(in);
 }
@@ -175,15 +162,15 @@ static void
 write_all(MlWriter *out, const MlStages *stages, const uint8_t *model, size_t model_length)
 {
 	pgaml_ml_write_bytes(out, MAGIC, 8);
-	pgaml_ml_write_u32(out, FORMAT_VERSION);
-	pgaml_ml_write_u64(out, 0);	/* length, filled in by the caller */
+	pgaml_ml_write(out, FORMAT_VERSION, 4);
+	pgaml_ml_write(out, 0, 8);	/* length, filled in by the caller */
 	write_scalars(out, stages);
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
 	{
 		pgaml_ml_write_f64(out, stages->smear[kind]);
 		for (int group = 0; group < ML_SIZE_GROUPS; group++)
 			pgaml_ml_write_f64(out, stages->confidence[kind][group]);
-		pgaml_ml_write_u32(out, (uint32_t) stages->nscores[kind]);
+		pgaml_ml_write(out, (uint32_t) stages->nscores[kind], 4);
 		for (int32_t i = 0; i < stages->nscores[kind]; i++)
 			pgaml_ml_write_f64(out, stages->scores[kind][i]);
 	}
@@ -192,10 +179,10 @@ write_all(MlWriter *out, const MlStages *stages, const uint8_t *model, size_t mo
 		pgaml_ml_write_f32(out, stages->feature_min[i]);
 		pgaml_ml_write_f32(out, stages->feature_max[i]);
 	}
-	pgaml_ml_write_u32(out, (uint32_t) stages->nplans);
+	pgaml_ml_write(out, (uint32_t) stages->nplans, 4);
 	for (int32_t i = 0; i < stages->nplans; i++)
-		pgaml_ml_write_u64(out, (uint64_t) stages->plans[i]);
-	pgaml_ml_write_u32(out, (uint32_t) model_length);
+		pgaml_ml_write(out, (uint64_t) stages->plans[i], 8);
+	pgaml_ml_write(out, (uint32_t) model_length, 4);
 	pgaml_ml_write_bytes(out, model, model_length);
 }
 
@@ -220,29 +207,28 @@ pgaml_ml_stages_encode(const MlStages *stages, const MlAllocator *allocator, uin
 		out.buffer = *bytes;
 		out.at = 0;
 		write_all(&out, stages, model, model_length);
-		pgaml_ml_write_u64(&head, *length);
-		pgaml_ml_write_u32(&out, pgaml_ml_crc32c(*bytes, *length - CRC_BYTES));
+		pgaml_ml_write(&head, *length, 8);
+		pgaml_ml_write(&out, pgaml_ml_crc32c(*bytes, *length - CRC_BYTES), 4);
 	}
 	allocator->free(allocator->state, model);
-	return *bytes ? ML_OK : refuse(error, ML_E_NOMEM, "pgaml_ml_stages_encode", "out of memory");
+	return *bytes ? ML_OK : pgaml_ml_nomem(error, "pgaml_ml_stages_encode");
 }
 
 /* Magic, version, length and CRC. */
 static MlStatus
 check_envelope(const uint8_t *bytes, size_t length, MlError *error)
 {
-	MlReader	in = {.buffer = bytes, .length = length, .at = 8};
-	MlReader	tail = {.buffer = bytes, .length = length};
+	MlReader	in = {.at = bytes + 8, .left = HEADER_BYTES - 8};
+	MlReader	tail = {.at = bytes + length - CRC_BYTES, .left = CRC_BYTES};
 
 	if (length < HEADER_BYTES + CRC_BYTES || memcmp(bytes, MAGIC, 8) != 0)
-		return refuse(error, ML_E_FORMAT, "magic", "these bytes are not a model");
-	if (pgaml_ml_read_u32(&in) != FORMAT_VERSION)
-		return refuse(error, ML_E_VERSION, "version", "unknown version of the model format");
-	if (pgaml_ml_read_u64(&in) != length)
-		return refuse(error, ML_E_FORMAT, "length", "the model is truncated or has bytes too many");
-	tail.at = length - CRC_BYTES;
-	if (pgaml_ml_read_u32(&tail) != pgaml_ml_crc32c(bytes, length - CRC_BYTES))
-		return refuse(error, ML_E_FORMAT, "crc", "the checksum does not match");
+		return pgaml_ml_fail(error, ML_E_FORMAT, "magic", "these bytes are not a model");
+	if (pgaml_ml_read(&in, 4) != FORMAT_VERSION)
+		return pgaml_ml_fail(error, ML_E_VERSION, "version", "unknown version of the model format");
+	if (pgaml_ml_read(&in, 8) != length)
+		return pgaml_ml_fail(error, ML_E_FORMAT, "length", "the model is truncated or has bytes too many");
+	if (pgaml_ml_read(&tail, 4) != pgaml_ml_crc32c(bytes, length - CRC_BYTES))
+		return pgaml_ml_fail(error, ML_E_FORMAT, "crc", "the checksum does not match");
 	return ML_OK;
 }
 
@@ -254,7 +240,7 @@ take_array(MlStages *stages, MlReader *in, uint32_t count, size_t size, MlStatus
 
 	if (in->failed || *status != ML_OK)
 		return NULL;
-	array = stages->allocator.alloc(stages->allocator.state, (count > 0 ? count : 1) * size);
+	array = pgaml_ml_alloc(&stages->allocator, count, size);
 	if (array == NULL)
 		*status = ML_E_NOMEM;
 	return array;
@@ -290,7 +276,7 @@ read_ranges_and_plans(MlReader *in, MlStages *stages)
 	uint32_t	nplans;
 	MlStatus	status = ML_OK;
 
-	if (nfeatures > (in->length - in->at) / 8)
+	if (nfeatures > in->left / 8)
 		in->failed = true;
 	stages->feature_min = take_array(stages, in, nfeatures, sizeof(float), &status);
 	stages->feature_max = take_array(stages, in, nfeatures, sizeof(float), &status);
@@ -306,7 +292,7 @@ read_ranges_and_plans(MlReader *in, MlStages *stages)
 	if (stages->plans == NULL)
 		return status;
 	for (uint32_t i = 0; i < nplans; i++)
-		stages->plans[i] = (int64_t) pgaml_ml_read_u64(in);
+		stages->plans[i] = (int64_t) pgaml_ml_read(in, 8);
 	stages->nplans = (int32_t) nplans;
 	return ML_OK;
 }
@@ -315,13 +301,10 @@ static MlStatus
 read_model(MlReader *in, MlStages *stages, MlError *error)
 {
 	uint32_t	length = pgaml_ml_read_count(in, UINT32_MAX, 1);
-	MlStatus	status;
 
-	if (in->failed || in->at + length + CRC_BYTES != in->length)
-		return refuse(error, ML_E_FORMAT, "model", "the learner does not fill the rest of the bytes");
-	status = pgaml_ml_model_decode(in->buffer + in->at, length, &stages->allocator, &stages->model, error);
-	in->at += length;
-	return status;
+	if (in->failed || in->left != (size_t) length + CRC_BYTES)
+		return pgaml_ml_fail(error, ML_E_FORMAT, "model", "the learner does not fill the rest of the bytes");
+	return pgaml_ml_model_decode(in->at, length, &stages->allocator, &stages->model, error);
 }
 
 MlStatus
@@ -329,27 +312,28 @@ pgaml_ml_stages_decode(const uint8_t *bytes, size_t length, const MlAllocator *a
 					   MlStages **out, MlError *error)
 {
 	static const MlStageLayout no_layout = {0};
-	MlReader	in = {.buffer = bytes, .length = length, .at = HEADER_BYTES};
+	MlReader	in;
 	MlStages   *stages;
 	MlStatus	status = check_envelope(bytes, length, error);
 
 	*out = NULL;
 	if (status != ML_OK)
 		return status;
+	in = (MlReader) {.at = bytes + HEADER_BYTES, .left = length - HEADER_BYTES};
 	stages = pgaml_ml_stages_new(allocator, &no_layout);
 	if (stages == NULL)
-		return refuse(error, ML_E_NOMEM, "pgaml_ml_stages_decode", "out of memory");
+		return pgaml_ml_nomem(error, "pgaml_ml_stages_decode");
 	read_scalars(&in, stages);
 	if (!valid_layout(&stages->layout))
-		status = refuse(error, ML_E_FORMAT, "layout", "feature positions are out of range");
+		status = pgaml_ml_fail(error, ML_E_FORMAT, "layout", "feature positions are out of range");
 	if (status == ML_OK)
 		status = read_calibration(&in, stages);
 	if (status == ML_OK && !in.failed)
 		status = read_ranges_and_plans(&in, stages);
 	if (status == ML_E_NOMEM)
-		(void) refuse(error, ML_E_NOMEM, "pgaml_ml_stages_decode", "out of memory");
+		(void) pgaml_ml_nomem(error, "pgaml_ml_stages_decode");
 	if (status == ML_OK && in.failed)
-		status = refuse(error, ML_E_FORMAT, "length", "a count exceeds the bytes that are left");
+		status = pgaml_ml_fail(error, ML_E_FORMAT, "length", "a count exceeds the bytes that are left");
 	if (status == ML_OK)
 		status = read_model(&in, stages, error);
 	if (status == ML_OK)

@@ -15,47 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ml/core_internal.h"
 #include "ml/stages_fit_internal.h"
 
 #define MODEL_MUST_WIN	0.98	/* the learner serves when its error is below this share of the simpler stage's */
 #define SMEAR_MAX		3.0		/* log; one absurd residual must not set the mean */
 #define SPREAD_DEFAULT	0.5		/* log; when nothing at all is known */
-
-static MlStatus
-fail(MlError *error, MlStatus code, const char *where, const char *message)
-{
-	if (error)
-	{
-		error->code = code;
-		strncpy(error->where, where, sizeof(error->where) - 1);
-		error->where[sizeof(error->where) - 1] = '\0';
-		strncpy(error->message, message, sizeof(error->message) - 1);
-		error->message[sizeof(error->message) - 1] = '\0';
-	}
-	return code;
-}
-
-MlStatus
-pgaml_ml_fit_nomem(MlFit *fit)
-{
-	return fail(fit->error, ML_E_NOMEM, "pgaml_ml_stages_fit", "out of memory");
-}
-
-void *
-pgaml_ml_fit_alloc(MlFit *fit, int64_t n, size_t size)
-{
-	if (n < 1)
-		n = 1;
-	if ((uint64_t) n > SIZE_MAX / size)
-		return NULL;
-	return fit->allocator->alloc(fit->allocator->state, (size_t) n * size);
-}
-
-void
-pgaml_ml_fit_free(MlFit *fit, void *ptr)
-{
-	fit->allocator->free(fit->allocator->state, ptr);
-}
 
 size_t
 pgaml_ml_stages_memory(const MlParams *params, int64_t nrows, int32_t nfeatures)
@@ -73,17 +38,17 @@ static MlStatus
 check_data(const MlStageData *data, const MlStageLayout *layout, MlError *error)
 {
 	if (data->nrows < 1 || data->ngroups < 1)
-		return fail(error, ML_E_DATA, "nrows", "no rows");
+		return pgaml_ml_fail(error, ML_E_DATA, "nrows", "no rows");
 	if (layout->nfeatures < 1 || layout->nfeatures > ML_STAGE_MAX_FEATURES)
-		return fail(error, ML_E_LIMIT, "nfeatures", "too many or too few features");
+		return pgaml_ml_fail(error, ML_E_LIMIT, "nfeatures", "too many or too few features");
 	for (int64_t i = 0; i < data->nrows; i++)
 	{
 		if (!isfinite(data->target[i]))
-			return fail(error, ML_E_DATA, "target", "target is not finite");
+			return pgaml_ml_fail(error, ML_E_DATA, "target", "target is not finite");
 		if (data->group[i] < 0 || data->group[i] >= data->ngroups)
-			return fail(error, ML_E_DATA, "group", "group out of range");
+			return pgaml_ml_fail(error, ML_E_DATA, "group", "group out of range");
 		if (data->part[i] > ML_PART_TEST)
-			return fail(error, ML_E_DATA, "part", "unknown part");
+			return pgaml_ml_fail(error, ML_E_DATA, "part", "unknown part");
 	}
 	return ML_OK;
 }
@@ -100,15 +65,15 @@ list_parts(MlFit *fit)
 	{
 		int64_t		n = 0;
 
-		fit->rows[p] = pgaml_ml_fit_alloc(fit, fit->n[p], sizeof(int64_t));
+		fit->rows[p] = pgaml_ml_alloc(fit->allocator, fit->n[p], sizeof(int64_t));
 		if (fit->rows[p] == NULL)
-			return pgaml_ml_fit_nomem(fit);
+			return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 		for (int64_t i = 0; i < data->nrows; i++)
 			if (data->part[i] == p)
 				fit->rows[p][n++] = i;
 	}
 	if (fit->n[ML_PART_TRAIN] < 1)
-		return fail(fit->error, ML_E_DATA, "part", "no rows to train on");
+		return pgaml_ml_fail(fit->error, ML_E_DATA, "part", "no rows to train on");
 	return ML_OK;
 }
 
@@ -137,22 +102,22 @@ learn_plans(MlFit *fit)
 	MlStages   *stages = fit->stages;
 	int64_t		n = fit->n[ML_PART_TRAIN];
 	int64_t		kept = 0;
-	int64_t    *all = pgaml_ml_fit_alloc(fit, n, sizeof(int64_t));
+	int64_t    *all = pgaml_ml_alloc(fit->allocator, n, sizeof(int64_t));
 
 	if (all == NULL)
-		return pgaml_ml_fit_nomem(fit);
+		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	for (int64_t i = 0; i < n; i++)
 		all[i] = fit->data->plan[fit->rows[ML_PART_TRAIN][i]];
 	qsort(all, n, sizeof(int64_t), compare_int64);
 	for (int64_t i = 0; i < n; i++)
 		if (all[i] != 0 && (kept == 0 || all[kept - 1] != all[i]) && kept < ML_STAGE_MAX_PLANS)
 			all[kept++] = all[i];
-	stages->plans = pgaml_ml_fit_alloc(fit, kept, sizeof(int64_t));
+	stages->plans = pgaml_ml_alloc(fit->allocator, kept, sizeof(int64_t));
 	if (stages->plans != NULL)
 		memcpy(stages->plans, all, sizeof(int64_t) * kept);
 	stages->nplans = stages->plans ? (int32_t) kept : 0;
-	pgaml_ml_fit_free(fit, all);
-	return stages->plans ? ML_OK : pgaml_ml_fit_nomem(fit);
+	pgaml_ml_release(fit->allocator, all);
+	return stages->plans ? ML_OK : pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 }
 
 static MlStatus
@@ -161,10 +126,10 @@ learn_ranges(MlFit *fit)
 	MlStages   *stages = fit->stages;
 	int32_t		nfeatures = fit->layout->nfeatures;
 
-	stages->feature_min = pgaml_ml_fit_alloc(fit, nfeatures, sizeof(float));
-	stages->feature_max = pgaml_ml_fit_alloc(fit, nfeatures, sizeof(float));
+	stages->feature_min = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float));
+	stages->feature_max = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float));
 	if (stages->feature_min == NULL || stages->feature_max == NULL)
-		return pgaml_ml_fit_nomem(fit);
+		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	for (int32_t j = 0; j < nfeatures; j++)
 	{
 		float		low = NAN;
@@ -191,13 +156,13 @@ learn_scale(MlFit *fit)
 	const MlStageData *data = fit->data;
 	int64_t		n = fit->n[ML_PART_TRAIN];
 	int64_t		nspread = 0;
-	double	   *y = pgaml_ml_fit_alloc(fit, n, sizeof(double));
-	double	   *spread = pgaml_ml_fit_alloc(fit, n, sizeof(double));
-	float	   *cost = pgaml_ml_fit_alloc(fit, n, sizeof(float));
+	double	   *y = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
+	double	   *spread = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
+	float	   *cost = pgaml_ml_alloc(fit->allocator, n, sizeof(float));
 	MlStatus	status = ML_OK;
 
 	if (y == NULL || spread == NULL || cost == NULL)
-		status = pgaml_ml_fit_nomem(fit);
+		status = pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	else
 	{
 		stages->y_min = INFINITY;
@@ -225,9 +190,9 @@ learn_scale(MlFit *fit)
 			status = pgaml_ml_weighted_quantile(spread, NULL, nspread, 0.5, fit->allocator,
 												&stages->default_spread, fit->error);
 	}
-	pgaml_ml_fit_free(fit, cost);
-	pgaml_ml_fit_free(fit, spread);
-	pgaml_ml_fit_free(fit, y);
+	pgaml_ml_release(fit->allocator, cost);
+	pgaml_ml_release(fit->allocator, spread);
+	pgaml_ml_release(fit->allocator, y);
 	return status;
 }
 
@@ -265,13 +230,13 @@ learn_departures(MlFit *fit)
 {
 	int32_t		nfeatures = fit->layout->nfeatures;
 	int64_t		n = fit->n[ML_PART_TRAIN];
-	float	   *values = pgaml_ml_fit_alloc(fit, n * nfeatures, sizeof(float));
-	double	   *departure = pgaml_ml_fit_alloc(fit, n, sizeof(double));
-	const float **columns = pgaml_ml_fit_alloc(fit, nfeatures, sizeof(float *));
+	float	   *values = pgaml_ml_alloc(fit->allocator, n * nfeatures, sizeof(float));
+	double	   *departure = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
+	const float **columns = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float *));
 	MlStatus	status;
 
 	if (values == NULL || departure == NULL || columns == NULL)
-		status = pgaml_ml_fit_nomem(fit);
+		status = pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	else
 	{
 		MlDataset	data = {.nrows = n, .nfeatures = nfeatures, .columns = columns, .target = departure};
@@ -282,9 +247,9 @@ learn_departures(MlFit *fit)
 		status = pgaml_ml_train(&data, fit->params, fit->allocator, fit->stop,
 								&fit->stages->model, fit->error);
 	}
-	pgaml_ml_fit_free(fit, columns);
-	pgaml_ml_fit_free(fit, departure);
-	pgaml_ml_fit_free(fit, values);
+	pgaml_ml_release(fit->allocator, columns);
+	pgaml_ml_release(fit->allocator, departure);
+	pgaml_ml_release(fit->allocator, values);
 	return status;
 }
 
@@ -314,13 +279,13 @@ static MlStatus
 keep_scores(MlFit *fit, MlStageKind kind, const MlHeldOut *held)
 {
 	MlStages   *stages = fit->stages;
-	double	   *all = pgaml_ml_fit_alloc(fit, held->n, sizeof(double));
+	double	   *all = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
 	double		smear = 0.0;
 	int64_t		n = 0;
 	int64_t		kept;
 
 	if (all == NULL)
-		return pgaml_ml_fit_nomem(fit);
+		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	for (int64_t i = 0; i < held->n; i++)
 	{
 		double		residual = held->y[i] - held->center[kind][i];
@@ -332,15 +297,15 @@ keep_scores(MlFit *fit, MlStageKind kind, const MlHeldOut *held)
 	}
 	qsort(all, n, sizeof(double), compare_double);
 	kept = n < ML_STAGE_MAX_SCORES ? n : ML_STAGE_MAX_SCORES;
-	stages->scores[kind] = pgaml_ml_fit_alloc(fit, kept, sizeof(double));
+	stages->scores[kind] = pgaml_ml_alloc(fit->allocator, kept, sizeof(double));
 	if (stages->scores[kind] != NULL)
 		for (int64_t i = 0; i < kept; i++)
 			stages->scores[kind][i] = all[kept < n ? (int64_t) ((i + 1.0) * n / kept) - 1 : i];
 	stages->nscores[kind] = stages->scores[kind] ? (int32_t) kept : 0;
 	stages->smear[kind] = n > 0 ? smear / n : 1.0;
 	fit->report->calibration[kind] = n;
-	pgaml_ml_fit_free(fit, all);
-	return stages->scores[kind] ? ML_OK : pgaml_ml_fit_nomem(fit);
+	pgaml_ml_release(fit->allocator, all);
+	return stages->scores[kind] ? ML_OK : pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 }
 
 /* The learner serves only where it clearly wins; without evidence the simpler stage does. */
@@ -430,10 +395,10 @@ pgaml_ml_stages_fit(const MlStageData *data, const MlStageLayout *layout, const 
 		return status;
 	fit.stages = pgaml_ml_stages_new(allocator, layout);
 	if (fit.stages == NULL)
-		return pgaml_ml_fit_nomem(&fit);
+		return pgaml_ml_nomem(error, "pgaml_ml_stages_fit");
 	status = run_fit(&fit);
 	for (int p = 0; p < 3; p++)
-		pgaml_ml_fit_free(&fit, fit.rows[p]);
+		pgaml_ml_release(allocator, fit.rows[p]);
 	if (status == ML_OK)
 		*out = fit.stages;
 	else

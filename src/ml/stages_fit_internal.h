@@ -33,10 +33,6 @@ typedef struct MlHeldOut
 	double	   *scale[ML_STAGE_COUNT];
 } MlHeldOut;
 
-extern void *pgaml_ml_fit_alloc(MlFit *fit, int64_t n, size_t size);
-extern void pgaml_ml_fit_free(MlFit *fit, void *ptr);
-extern MlStatus pgaml_ml_fit_nomem(MlFit *fit);
-
 /* Ask every stage; on failure nothing is left allocated. */
 extern MlStatus pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held);
 extern void pgaml_ml_held_out_free(MlFit *fit, MlHeldOut *held);

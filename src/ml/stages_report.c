@@ -9,6 +9,7 @@
  * that beats all four.
  *-------------------------------------------------------------------------
  */
+#include "ml/core_internal.h"
 #include "ml/stages_fit_internal.h"
 
 #include <math.h>
@@ -23,12 +24,12 @@
 void
 pgaml_ml_held_out_free(MlFit *fit, MlHeldOut *held)
 {
-	pgaml_ml_fit_free(fit, held->y);
-	pgaml_ml_fit_free(fit, held->single);
+	pgaml_ml_release(fit->allocator, held->y);
+	pgaml_ml_release(fit->allocator, held->single);
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
 	{
-		pgaml_ml_fit_free(fit, held->center[kind]);
-		pgaml_ml_fit_free(fit, held->scale[kind]);
+		pgaml_ml_release(fit->allocator, held->center[kind]);
+		pgaml_ml_release(fit->allocator, held->scale[kind]);
 	}
 	memset(held, 0, sizeof(*held));
 }
@@ -38,13 +39,13 @@ held_out_alloc(MlFit *fit, MlHeldOut *held)
 {
 	bool		good;
 
-	held->y = pgaml_ml_fit_alloc(fit, held->n, sizeof(double));
-	held->single = pgaml_ml_fit_alloc(fit, held->n, 1);
+	held->y = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
+	held->single = pgaml_ml_alloc(fit->allocator, held->n, 1);
 	good = held->y != NULL && held->single != NULL;
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
 	{
-		held->center[kind] = pgaml_ml_fit_alloc(fit, held->n, sizeof(double));
-		held->scale[kind] = pgaml_ml_fit_alloc(fit, held->n, sizeof(double));
+		held->center[kind] = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
+		held->scale[kind] = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
 		good = good && held->center[kind] != NULL && held->scale[kind] != NULL;
 	}
 	return good;
@@ -62,7 +63,7 @@ pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 	if (!held_out_alloc(fit, held))
 	{
 		pgaml_ml_held_out_free(fit, held);
-		return pgaml_ml_fit_nomem(fit);
+		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	}
 	for (int64_t i = 0; i < held->n; i++)
 	{
@@ -90,9 +91,9 @@ pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 static MlStatus
 score(MlFit *fit, const MlHeldOut *held, const double *p, const double *half, MlStageScore *out)
 {
-	double	   *y_known = pgaml_ml_fit_alloc(fit, held->n, sizeof(double));
-	double	   *p_known = pgaml_ml_fit_alloc(fit, held->n, sizeof(double));
-	double	   *width = pgaml_ml_fit_alloc(fit, held->n, sizeof(double));
+	double	   *y_known = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
+	double	   *p_known = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
+	double	   *width = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
 	int64_t		singles = 0;
 	int64_t		covered = 0;
 	MlStatus	status = ML_OK;
@@ -100,7 +101,7 @@ score(MlFit *fit, const MlHeldOut *held, const double *p, const double *half, Ml
 	out->n = 0;
 	out->coverage = out->width = NAN;
 	if (y_known == NULL || p_known == NULL || width == NULL)
-		status = pgaml_ml_fit_nomem(fit);
+		status = pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	for (int64_t i = 0; i < held->n && status == ML_OK; i++)
 	{
 		if (!isfinite(p[i]))
@@ -120,9 +121,9 @@ score(MlFit *fit, const MlHeldOut *held, const double *p, const double *half, Ml
 		status = pgaml_ml_weighted_quantile(width, NULL, singles, 0.5, fit->allocator, &out->width, fit->error);
 		out->width = exp(out->width);
 	}
-	pgaml_ml_fit_free(fit, width);
-	pgaml_ml_fit_free(fit, p_known);
-	pgaml_ml_fit_free(fit, y_known);
+	pgaml_ml_release(fit->allocator, width);
+	pgaml_ml_release(fit->allocator, p_known);
+	pgaml_ml_release(fit->allocator, y_known);
 	return status;
 }
 
@@ -148,10 +149,10 @@ static MlStatus
 statement_centres(MlFit *fit, double *median, double *mean)
 {
 	int64_t		n = fit->n[ML_PART_TRAIN];
-	GroupValue *values = pgaml_ml_fit_alloc(fit, n, sizeof(GroupValue));
+	GroupValue *values = pgaml_ml_alloc(fit->allocator, n, sizeof(GroupValue));
 
 	if (values == NULL)
-		return pgaml_ml_fit_nomem(fit);
+		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	for (int32_t g = 0; g < fit->data->ngroups; g++)
 		median[g] = mean[g] = NAN;
 	for (int64_t i = 0; i < n; i++)
@@ -172,7 +173,7 @@ statement_centres(MlFit *fit, double *median, double *mean)
 		mean[values[from].group] = sum / (to - from);
 		from = to;
 	}
-	pgaml_ml_fit_free(fit, values);
+	pgaml_ml_release(fit->allocator, values);
 	return ML_OK;
 }
 
@@ -205,9 +206,9 @@ moving_average(MlFit *fit, double *out)
 static MlStatus
 baselines(MlFit *fit, const MlHeldOut *held, double *out[ML_BASE_COUNT], double *own_mean)
 {
-	double	   *median = pgaml_ml_fit_alloc(fit, fit->data->ngroups, sizeof(double));
-	double	   *mean = pgaml_ml_fit_alloc(fit, fit->data->ngroups, sizeof(double));
-	MlStatus	status = median && mean ? statement_centres(fit, median, mean) : pgaml_ml_fit_nomem(fit);
+	double	   *median = pgaml_ml_alloc(fit->allocator, fit->data->ngroups, sizeof(double));
+	double	   *mean = pgaml_ml_alloc(fit->allocator, fit->data->ngroups, sizeof(double));
+	MlStatus	status = median && mean ? statement_centres(fit, median, mean) : pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 
 	for (int64_t i = 0; i < held->n && status == ML_OK; i++)
 	{
@@ -221,8 +222,8 @@ baselines(MlFit *fit, const MlHeldOut *held, double *out[ML_BASE_COUNT], double 
 	}
 	if (status == ML_OK)
 		moving_average(fit, out[ML_BASE_MOVING_AVERAGE]);
-	pgaml_ml_fit_free(fit, mean);
-	pgaml_ml_fit_free(fit, median);
+	pgaml_ml_release(fit->allocator, mean);
+	pgaml_ml_release(fit->allocator, median);
 	return status;
 }
 
@@ -334,13 +335,13 @@ static MlStatus
 measure_with(MlFit *fit, const MlHeldOut *held)
 {
 	int64_t		n = held->n > 0 ? held->n : 1;
-	double	   *block = pgaml_ml_fit_alloc(fit, n * (ML_BASE_COUNT + 4), sizeof(double));
+	double	   *block = pgaml_ml_alloc(fit->allocator, n * (ML_BASE_COUNT + 4), sizeof(double));
 	double	   *base[ML_BASE_COUNT];
 	double	   *own_mean;
 	MlStatus	status;
 
 	if (block == NULL)
-		return pgaml_ml_fit_nomem(fit);
+		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	for (int b = 0; b < ML_BASE_COUNT; b++)
 		base[b] = block + b * n;
 	own_mean = block + ML_BASE_COUNT * n;
@@ -352,7 +353,7 @@ measure_with(MlFit *fit, const MlHeldOut *held)
 	}
 	for (int b = 0; b < ML_BASE_COUNT && status == ML_OK; b++)
 		status = score(fit, held, base[b], NULL, &fit->report->baseline[b]);
-	pgaml_ml_fit_free(fit, block);
+	pgaml_ml_release(fit->allocator, block);
 	return status;
 }
 

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "features/state_core.h"
+#include "helper_ml.h"
 #include "ml/bytes_internal.h"
 #include "ml/stages.h"
 
@@ -25,41 +26,6 @@ static const MlStageLayout layout = {
 	.nfeatures = NFEATURES, .nhidden = 3, .hidden = {F_CENTER, F_SPREAD, F_RUNS}, .lag_center = F_CENTER,
 	.lag_spread = F_SPREAD, .lag_runs = F_RUNS, .cost = F_COST
 };
-
-/* An allocator that fails at the call number fail_at, and counts what is out. */
-typedef struct Counting
-{
-	int64_t		calls;
-	int64_t		fail_at;		/* -1: never */
-	int64_t		outstanding;
-} Counting;
-
-static void *
-counting_alloc(void *state, size_t size)
-{
-	Counting   *counting = state;
-
-	if (counting->calls++ == counting->fail_at)
-		return NULL;
-	counting->outstanding++;
-	return malloc(size);
-}
-
-static void
-counting_free(void *state, void *ptr)
-{
-	if (ptr != NULL)
-		((Counting *) state)->outstanding--;
-	free(ptr);
-}
-
-static MlAllocator
-allocator_of(Counting *counting)
-{
-	memset(counting, 0, sizeof(*counting));
-	counting->fail_at = -1;
-	return (MlAllocator) {counting_alloc, counting_free, counting};
-}
 
 /* Statements whose runs scatter around a centre; driver moves single executions by the factor given. */
 typedef struct Made
@@ -149,335 +115,302 @@ small_forest(void)
 	return params;
 }
 
-static MlStages *
-fit(const Made *made, const MlParams *params, const MlAllocator *allocator, MlStageReport *report)
+/* Data, the stages fitted to it, and an allocator that counts. */
+typedef struct Fixture
 {
+	Counter		counter;
+	MlAllocator allocator;
+	MlParams	params;
+	MlStageReport report;
 	MlStages   *stages;
-	MlError		error = {0};
+	Made		made;
+	float		row[NFEATURES];
+	float		scratch[NFEATURES];
+} Fixture;
 
-	if (pgaml_ml_stages_fit(&made->data, &layout, params, allocator, NULL, &stages, report, &error) != ML_OK)
-		fail_msg("%s: %s", error.where, error.message);
-	return stages;
+static void
+prepare(Fixture *f, int groups, int per_group, double driver_effect, uint64_t seed)
+{
+	memset(f, 0, sizeof(*f));
+	f->allocator = counting(&f->counter);
+	f->params = small_forest();
+	make(&f->made, groups, per_group, driver_effect, seed);
 }
 
 static void
-row_of(const Made *made, int64_t i, float *row)
+fit(Fixture *f)
+{
+	MlError		error = {0};
+
+	if (pgaml_ml_stages_fit(&f->made.data, &layout, &f->params, &f->allocator, NULL, &f->stages,
+							&f->report, &error) != ML_OK)
+		fail_msg("%s: %s", error.where, error.message);
+}
+
+/* Everything is given back. */
+static void
+finish(Fixture *f)
+{
+	pgaml_ml_stages_free(f->stages);
+	assert_int_equal(f->counter.held, 0);
+	unmake(&f->made);
+}
+
+static MlForecast
+forecast_row(Fixture *f, int64_t plan, double coverage)
+{
+	MlForecast	forecast;
+
+	memset(&forecast, 0, sizeof(forecast));
+	pgaml_ml_stages_predict(f->stages, f->row, plan, coverage, f->scratch, &forecast);
+	return forecast;
+}
+
+static void
+take_row(Fixture *f, int64_t i)
 {
 	for (int j = 0; j < NFEATURES; j++)
-		row[j] = made->columns[j][i];
+		f->row[j] = f->made.columns[j][i];
+}
+
+static MlForecast
+forecast_of(Fixture *f, int64_t i, double coverage)
+{
+	take_row(f, i);
+	return forecast_row(f, f->made.plan[i], coverage);
 }
 
 static void
 intervals_cover_what_they_promise(void **state)
 {
 	static const double promised[] = {0.5, 0.8, 0.9, 0.95};
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
-	MlStages   *stages;
-	Made		made;
+	Fixture		f;
 
 	(void) state;
-	make(&made, 50, 400, 0.0, 42);
-	stages = fit(&made, &params, &allocator, &report);
-	assert_int_equal(report.rows[ML_PART_TEST], 4000);
-	assert_int_equal(report.calibration[ML_STAGE_HISTORY], 4000);
-	assert_true(report.serving.coverage >= 0.88 && report.serving.coverage <= 0.92);
-	assert_true(report.serving_cold.coverage >= 0.86 && report.serving_cold.coverage <= 0.94);
+	prepare(&f, 50, 400, 0.0, 42);
+	fit(&f);
+	assert_int_equal(f.report.rows[ML_PART_TEST], 4000);
+	assert_int_equal(f.report.calibration[ML_STAGE_HISTORY], 4000);
+	assert_true(f.report.serving.coverage >= 0.88 && f.report.serving.coverage <= 0.92);
+	assert_true(f.report.serving_cold.coverage >= 0.86 && f.report.serving_cold.coverage <= 0.94);
 	for (int p = 0; p < 4; p++)
 	{
 		int			covered = 0;
 
-		for (int64_t i = 0; i < made.data.nrows; i++)
+		for (int64_t i = 0; i < f.made.data.nrows; i++)
 		{
 			MlForecast	forecast;
-			float		row[NFEATURES];
-			float		scratch[NFEATURES];
 
-			if (made.part[i] != ML_PART_TEST)
+			if (f.made.part[i] != ML_PART_TEST)
 				continue;
-			row_of(&made, i, row);
-			pgaml_ml_stages_predict(stages, row, made.plan[i], promised[p], scratch, &forecast);
+			forecast = forecast_of(&f, i, promised[p]);
 			assert_true(forecast.calibrated && forecast.lower < forecast.center && forecast.center < forecast.upper);
-			covered += made.target[i] >= forecast.lower && made.target[i] <= forecast.upper;
+			covered += f.made.target[i] >= forecast.lower && f.made.target[i] <= forecast.upper;
 		}
 		assert_true(fabs(covered / 4000.0 - promised[p]) < 0.02);
 	}
-	pgaml_ml_stages_free(stages);
-	assert_int_equal(counting.outstanding, 0);
-	unmake(&made);
+	finish(&f);
 }
 
 static void
 history_serves_stable_statements(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
-	MlStages   *stages;
-	Made		made;
+	Fixture		f;
 
 	(void) state;
-	make(&made, 40, 200, 0.0, 7);
-	stages = fit(&made, &params, &allocator, &report);
-	assert_int_equal(report.warm_source, ML_SOURCE_HISTORY);
+	prepare(&f, 40, 200, 0.0, 7);
+	fit(&f);
+	assert_int_equal(f.report.warm_source, ML_SOURCE_HISTORY);
 	/* within 2 % of the statement's median, far better than the others */
-	assert_true(report.serving.metrics.mae <= 1.02 * report.baseline[ML_BASE_STATEMENT_MEDIAN].metrics.mae);
-	assert_true(report.serving.metrics.mae < 0.6 * report.baseline[ML_BASE_GLOBAL_MEDIAN].metrics.mae);
-	assert_true(report.serving_cold.metrics.mae <= 1.02 * report.baseline[ML_BASE_COST_ONLY].metrics.mae);
-	pgaml_ml_stages_free(stages);
-	unmake(&made);
+	assert_true(f.report.serving.metrics.mae <= 1.02 * f.report.baseline[ML_BASE_STATEMENT_MEDIAN].metrics.mae);
+	assert_true(f.report.serving.metrics.mae < 0.6 * f.report.baseline[ML_BASE_GLOBAL_MEDIAN].metrics.mae);
+	assert_true(f.report.serving_cold.metrics.mae <= 1.02 * f.report.baseline[ML_BASE_COST_ONLY].metrics.mae);
+	finish(&f);
 }
 
 static void
 model_serves_what_parameters_decide(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
-	MlStages   *stages;
-	Made		made;
+	Fixture		f;
 
 	(void) state;
-	make(&made, 40, 300, 4.0, 11);
-	stages = fit(&made, &params, &allocator, &report);
-	assert_int_equal(report.warm_source, ML_SOURCE_MODEL);
-	assert_int_equal(report.cold_source, ML_SOURCE_MODEL);
-	assert_true(report.serving.metrics.mae <= 0.5 * report.stage[ML_STAGE_HISTORY].metrics.mae);
-	assert_true(report.serving.coverage >= 0.87 && report.serving.coverage <= 0.93);
-	pgaml_ml_stages_free(stages);
-	unmake(&made);
+	prepare(&f, 40, 300, 4.0, 11);
+	fit(&f);
+	assert_int_equal(f.report.warm_source, ML_SOURCE_MODEL);
+	assert_int_equal(f.report.cold_source, ML_SOURCE_MODEL);
+	assert_true(f.report.serving.metrics.mae <= 0.5 * f.report.stage[ML_STAGE_HISTORY].metrics.mae);
+	assert_true(f.report.serving.coverage >= 0.87 && f.report.serving.coverage <= 0.93);
+	finish(&f);
 }
 
 static void
 confidence_stays_within_its_rules(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
-	MlStages   *stages;
+	Fixture		f;
 	MlForecast	forecast;
-	Made		made;
-	float		row[NFEATURES];
-	float		scratch[NFEATURES];
 	double		inside;
 
 	(void) state;
-	make(&made, 40, 300, 4.0, 11);
-	stages = fit(&made, &params, &allocator, &report);
-	row_of(&made, 299, row);
-	pgaml_ml_stages_predict(stages, row, made.plan[299], 0.9, scratch, &forecast);
+	prepare(&f, 40, 300, 4.0, 11);
+	fit(&f);
+	forecast = forecast_of(&f, 299, 0.9);
 	inside = forecast.confidence;
 	assert_true(inside > 0.5 && inside <= 0.95);
 	assert_true(forecast.in_range && !forecast.novel);
-	row[F_DRIVER] = 50;
-	pgaml_ml_stages_predict(stages, row, 999999, 0.9, scratch, &forecast);
+	f.row[F_DRIVER] = 50;
+	forecast = forecast_row(&f, 999999, 0.9);
 	assert_false(forecast.in_range);
 	assert_true(forecast.novel);
 	assert_true(forecast.confidence <= 0.5 * inside);
 	/* clamped to what training saw */
 	assert_true(forecast.center < 10.0);
-	pgaml_ml_stages_free(stages);
-	unmake(&made);
+	finish(&f);
 }
 
 static void
 nothing_known_gives_no_answer(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
-	MlStages   *stages;
-	MlForecast	forecast;
-	Made		made;
-	float		row[NFEATURES] = {NAN, NAN, NAN, NAN, NAN, NAN};
-	float		scratch[NFEATURES];
+	Fixture		f;
 
 	(void) state;
-	make(&made, 10, 50, 0.0, 3);
-	stages = fit(&made, &params, &allocator, &report);
-	pgaml_ml_stages_predict(stages, row, 0, 0.9, scratch, &forecast);
-	assert_int_equal(forecast.source, ML_SOURCE_NONE);
-	row[F_COST] = 4;
-	pgaml_ml_stages_predict(stages, row, 0, 0.9, scratch, &forecast);
-	assert_int_not_equal(forecast.source, ML_SOURCE_NONE);
-	assert_int_not_equal(forecast.source, ML_SOURCE_HISTORY);
-	row[F_CENTER] = 2;
-	row[F_RUNS] = 1;
-	pgaml_ml_stages_predict(stages, row, 0, 0.9, scratch, &forecast);
-	assert_int_equal(forecast.source, ML_SOURCE_HISTORY);
-	assert_float_equal(forecast.center, 2.0, 1e-6);
-	pgaml_ml_stages_free(stages);
-	unmake(&made);
+	prepare(&f, 10, 50, 0.0, 3);
+	fit(&f);
+	for (int j = 0; j < NFEATURES; j++)
+		f.row[j] = NAN;
+	assert_int_equal(forecast_row(&f, 0, 0.9).source, ML_SOURCE_NONE);
+	f.row[F_COST] = 4;
+	assert_int_not_equal(forecast_row(&f, 0, 0.9).source, ML_SOURCE_NONE);
+	assert_int_not_equal(forecast_row(&f, 0, 0.9).source, ML_SOURCE_HISTORY);
+	f.row[F_CENTER] = 2;
+	f.row[F_RUNS] = 1;
+	assert_int_equal(forecast_row(&f, 0, 0.9).source, ML_SOURCE_HISTORY);
+	assert_float_equal(forecast_row(&f, 0, 0.9).center, 2.0, 1e-6);
+	finish(&f);
 }
 
 static void
 few_rows_are_said_to_be_uncalibrated(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
-	MlStages   *stages;
+	Fixture		f;
 	MlForecast	forecast;
-	Made		made;
-	float		row[NFEATURES];
-	float		scratch[NFEATURES];
 
 	(void) state;
-	make(&made, 2, 20, 0.0, 5);	/* 8 calibration rows: one too few for 90 % */
-	stages = fit(&made, &params, &allocator, &report);
-	row_of(&made, 19, row);
-	pgaml_ml_stages_predict(stages, row, 1, 0.9, scratch, &forecast);
+	prepare(&f, 2, 20, 0.0, 5); /* 8 calibration rows: one too few for 90 % */
+	fit(&f);
+	forecast = forecast_of(&f, 19, 0.9);
 	assert_false(forecast.calibrated);
 	assert_true(forecast.upper > forecast.center && isfinite(forecast.upper));
 	assert_true(forecast.confidence <= 0.8 * 0.95);
-	pgaml_ml_stages_predict(stages, row, 1, 0.8, scratch, &forecast);
-	assert_true(forecast.calibrated);	/* 8 suffice for 80 % */
-	pgaml_ml_stages_free(stages);
-	unmake(&made);
+	assert_true(forecast_of(&f, 19, 0.8).calibrated);	/* 8 suffice for 80 % */
+	finish(&f);
 }
 
 static void
 statement_hours_do_not_calibrate_single_executions(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
-	MlStages   *stages;
-	Made		made;
+	Fixture		f;
 
 	(void) state;
-	make(&made, 10, 100, 0.0, 5);
-	memset(made.single, 0, made.data.nrows);
-	stages = fit(&made, &params, &allocator, &report);
+	prepare(&f, 10, 100, 0.0, 5);
+	memset(f.made.single, 0, f.made.data.nrows);
+	fit(&f);
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
-		assert_int_equal(report.calibration[kind], 0);
-	assert_true(isnan(report.serving.coverage));
-	pgaml_ml_stages_free(stages);
-	unmake(&made);
+		assert_int_equal(f.report.calibration[kind], 0);
+	assert_true(isnan(f.report.serving.coverage));
+	finish(&f);
 }
 
 static void
-encode(const MlStages *stages, const MlAllocator *allocator, uint8_t **bytes, size_t *length)
+encode(Fixture *f, uint8_t **bytes, size_t *length)
 {
 	MlError		error = {0};
 
-	if (pgaml_ml_stages_encode(stages, allocator, bytes, length, &error) != ML_OK)
+	if (pgaml_ml_stages_encode(f->stages, &f->allocator, bytes, length, &error) != ML_OK)
 		fail_msg("%s: %s", error.where, error.message);
 }
 
 static void
 same_rows_and_seed_give_the_same_bytes(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
+	Fixture		f;
 	uint8_t    *bytes[3];
 	size_t		length[3];
-	Made		made;
 
 	(void) state;
-	make(&made, 10, 100, 1.0, 5);
+	prepare(&f, 10, 100, 1.0, 5);
 	for (int i = 0; i < 3; i++)
 	{
-		MlStages   *stages;
-
-		params.seed = i < 2 ? 1 : 2;
-		stages = fit(&made, &params, &allocator, &report);
-		encode(stages, &allocator, &bytes[i], &length[i]);
-		pgaml_ml_stages_free(stages);
+		f.params.seed = i < 2 ? 1 : 2;
+		fit(&f);
+		encode(&f, &bytes[i], &length[i]);
+		pgaml_ml_stages_free(f.stages);
+		f.stages = NULL;
 	}
 	assert_int_equal(length[0], length[1]);
 	assert_memory_equal(bytes[0], bytes[1], length[0]);
 	assert_true(length[2] != length[0] || memcmp(bytes[0], bytes[2], length[0]) != 0);
 	for (int i = 0; i < 3; i++)
-		allocator.free(allocator.state, bytes[i]);
-	assert_int_equal(counting.outstanding, 0);
-	unmake(&made);
+		f.allocator.free(f.allocator.state, bytes[i]);
+	finish(&f);
 }
 
 static void
 decoded_stages_predict_the_same(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
-	MlStages   *stages;
-	MlStages   *copy;
+	Fixture		f;
+	MlStages   *fitted;
+	MlStages   *decoded;
 	uint8_t    *bytes;
 	size_t		length;
-	Made		made;
 
 	(void) state;
-	make(&made, 10, 100, 1.0, 5);
-	stages = fit(&made, &params, &allocator, &report);
-	encode(stages, &allocator, &bytes, &length);
-	assert_int_equal(pgaml_ml_stages_decode(bytes, length, &allocator, &copy, NULL), ML_OK);
-	for (int64_t i = 0; i < made.data.nrows; i++)
+	prepare(&f, 10, 100, 1.0, 5);
+	fit(&f);
+	fitted = f.stages;
+	encode(&f, &bytes, &length);
+	assert_int_equal(pgaml_ml_stages_decode(bytes, length, &f.allocator, &decoded, NULL), ML_OK);
+	for (int64_t i = 0; i < f.made.data.nrows; i++)
 	{
-		MlForecast	a;
+		MlForecast	a = forecast_of(&f, i, 0.9);
 		MlForecast	b;
-		float		row[NFEATURES];
-		float		scratch[NFEATURES];
 
-		memset(&a, 0, sizeof(a));
-		memset(&b, 0, sizeof(b));
-		row_of(&made, i, row);
-		pgaml_ml_stages_predict(stages, row, made.plan[i], 0.9, scratch, &a);
-		pgaml_ml_stages_predict(copy, row, made.plan[i], 0.9, scratch, &b);
+		f.stages = decoded;
+		b = forecast_of(&f, i, 0.9);
+		f.stages = fitted;
 		assert_memory_equal(&a, &b, sizeof(a));
 	}
-	pgaml_ml_stages_free(stages);
-	pgaml_ml_stages_free(copy);
-	allocator.free(allocator.state, bytes);
-	assert_int_equal(counting.outstanding, 0);
-	unmake(&made);
+	pgaml_ml_stages_free(decoded);
+	f.allocator.free(f.allocator.state, bytes);
+	finish(&f);
 }
 
 /* A small model's bytes: ridge on few rows. */
 static void
-small_bytes(const MlAllocator *allocator, uint8_t **bytes, size_t *length)
+small_bytes(Fixture *f, uint8_t **bytes, size_t *length)
 {
-	MlParams	params;
-	MlStageReport report;
-	MlStages   *stages;
-	Made		made;
-
-	pgaml_ml_params_default(ML_LINEAR_REGRESSION, &params);
-	make(&made, 3, 20, 1.0, 5);
-	stages = fit(&made, &params, allocator, &report);
-	encode(stages, allocator, bytes, length);
-	pgaml_ml_stages_free(stages);
-	unmake(&made);
+	prepare(f, 3, 20, 1.0, 5);
+	pgaml_ml_params_default(ML_LINEAR_REGRESSION, &f->params);
+	fit(f);
+	encode(f, bytes, length);
 }
 
 static void
 damaged_bytes_are_refused(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
+	Fixture		f;
 	MlStages   *stages;
 	MlError		error;
 	uint8_t    *bytes;
 	size_t		length;
 
 	(void) state;
-	small_bytes(&allocator, &bytes, &length);
+	small_bytes(&f, &bytes, &length);
 	for (size_t cut = 0; cut < length; cut++)
 	{
 		uint8_t    *exact = malloc(cut > 0 ? cut : 1);	/* so that ASan sees a read past the end */
 
 		memcpy(exact, bytes, cut);
-		assert_int_not_equal(pgaml_ml_stages_decode(exact, cut, &allocator, &stages, &error), ML_OK);
+		assert_int_not_equal(pgaml_ml_stages_decode(exact, cut, &f.allocator, &stages, &error), ML_OK);
 		assert_null(stages);
 		assert_true(error.message[0] != '\0');
 		free(exact);
@@ -485,27 +418,27 @@ damaged_bytes_are_refused(void **state)
 	for (size_t bit = 0; bit < length * 8; bit++)
 	{
 		bytes[bit / 8] ^= 1 << bit % 8;
-		assert_int_not_equal(pgaml_ml_stages_decode(bytes, length, &allocator, &stages, &error), ML_OK);
+		assert_int_not_equal(pgaml_ml_stages_decode(bytes, length, &f.allocator, &stages, &error), ML_OK);
 		bytes[bit / 8] ^= 1 << bit % 8;
 	}
-	assert_int_equal(pgaml_ml_stages_decode(bytes, length, &allocator, &stages, &error), ML_OK);
+	assert_int_equal(pgaml_ml_stages_decode(bytes, length, &f.allocator, &stages, &error), ML_OK);
 	pgaml_ml_stages_free(stages);
-	allocator.free(allocator.state, bytes);
-	assert_int_equal(counting.outstanding, 0);
+	f.allocator.free(f.allocator.state, bytes);
+	finish(&f);
 }
 
 /* With the checksum made right again a hostile change is either refused or harmless. */
 static void
 hostile_bytes_with_a_right_checksum_do_no_harm(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
+	static const float row[NFEATURES] = {4, 0.5f, 0.5f, 1, 0.1f, 5};
+	Fixture		f;
 	uint8_t    *bytes;
 	size_t		length;
 	MlRng		rng;
 
 	(void) state;
-	small_bytes(&allocator, &bytes, &length);
+	small_bytes(&f, &bytes, &length);
 	pgaml_ml_rng_seed(&rng, 99);
 	for (int i = 0; i < 20000; i++)
 	{
@@ -513,119 +446,97 @@ hostile_bytes_with_a_right_checksum_do_no_harm(void **state)
 		MlWriter	tail = {.buffer = copy, .at = length - 4};
 		MlStages   *stages;
 		MlForecast	forecast;
-		float		row[NFEATURES] = {4, 0.5f, 0.5f, 1, 0.1f, 5};
-		float		scratch[NFEATURES];
 
 		memcpy(copy, bytes, length);
 		for (int k = 0; k < 1 + i % 3; k++)
 			copy[20 + pgaml_ml_rng_below(&rng, length - 24)] = (uint8_t) pgaml_ml_rng_next(&rng);
-		pgaml_ml_write_u32(&tail, pgaml_ml_crc32c(copy, length - 4));
-		if (pgaml_ml_stages_decode(copy, length, &allocator, &stages, NULL) == ML_OK)
+		pgaml_ml_write(&tail, pgaml_ml_crc32c(copy, length - 4), 4);
+		if (pgaml_ml_stages_decode(copy, length, &f.allocator, &stages, NULL) == ML_OK)
 		{
 			if (pgaml_ml_stages_layout(stages)->nfeatures == NFEATURES)
-				pgaml_ml_stages_predict(stages, row, 1, 0.9, scratch, &forecast);
+				pgaml_ml_stages_predict(stages, row, 1, 0.9, f.scratch, &forecast);
 			pgaml_ml_stages_free(stages);
 		}
 		free(copy);
 	}
-	allocator.free(allocator.state, bytes);
-	assert_int_equal(counting.outstanding, 0);
+	f.allocator.free(f.allocator.state, bytes);
+	finish(&f);
 }
 
 static void
 every_allocation_may_fail(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	Made		made;
-	int64_t		fail_at = 0;
+	Fixture		f;
 	bool		done = false;
 
 	(void) state;
-	params.n_trees = 2;
-	make(&made, 3, 20, 1.0, 5);
-	for (; !done; fail_at++)
+	prepare(&f, 3, 20, 1.0, 5);
+	f.params.n_trees = 2;
+	while (!done)
 	{
-		MlStageReport report;
-		MlStages   *stages = NULL;
 		MlStages   *copy = NULL;
-		MlError		error = {0};
 		uint8_t    *bytes = NULL;
 		size_t		length;
 		MlStatus	status;
 
-		counting.calls = 0;
-		counting.fail_at = fail_at;
-		status = pgaml_ml_stages_fit(&made.data, &layout, &params, &allocator, NULL, &stages, &report, &error);
+		f.counter.calls = 0;
+		f.counter.fail_at++;
+		status = pgaml_ml_stages_fit(&f.made.data, &layout, &f.params, &f.allocator, NULL, &f.stages, &f.report, NULL);
 		if (status == ML_OK)
-			status = pgaml_ml_stages_encode(stages, &allocator, &bytes, &length, &error);
+			status = pgaml_ml_stages_encode(f.stages, &f.allocator, &bytes, &length, NULL);
 		if (status == ML_OK)
-			status = pgaml_ml_stages_decode(bytes, length, &allocator, &copy, &error);
-		done = counting.calls <= fail_at;
+			status = pgaml_ml_stages_decode(bytes, length, &f.allocator, &copy, NULL);
+		done = f.counter.calls < f.counter.fail_at;
 		assert_int_equal(status, done ? ML_OK : ML_E_NOMEM);
-		pgaml_ml_stages_free(stages);
 		pgaml_ml_stages_free(copy);
-		allocator.free(allocator.state, bytes);
-		assert_int_equal(counting.outstanding, 0);
+		f.allocator.free(f.allocator.state, bytes);
+		pgaml_ml_stages_free(f.stages);
+		f.stages = NULL;
+		assert_int_equal(f.counter.held, 0);
 	}
-	assert_true(fail_at > 30);
-	unmake(&made);
-}
-
-static bool
-stop_at_once(void *state, double progress)
-{
-	(void) progress;
-	return *(bool *) state;
+	assert_true(f.counter.fail_at > 30);
+	finish(&f);
 }
 
 static void
 without_any_plan_the_median_stands_for_the_cost_line(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	MlStageReport report;
-	MlStages   *stages;
+	Fixture		f;
 	MlForecast	forecast;
-	Made		made;
-	float		row[NFEATURES];
-	float		scratch[NFEATURES];
 
 	(void) state;
-	make(&made, 10, 100, 0.0, 5);
-	for (int64_t i = 0; i < made.data.nrows; i++)
-		made.columns[F_COST][i] = NAN;
-	stages = fit(&made, &params, &allocator, &report);
-	row_of(&made, 99, row);
-	pgaml_ml_stages_predict(stages, row, 0, 0.9, scratch, &forecast);
+	prepare(&f, 10, 100, 0.0, 5);
+	for (int64_t i = 0; i < f.made.data.nrows; i++)
+		f.made.columns[F_COST][i] = NAN;
+	fit(&f);
+	forecast = forecast_of(&f, 99, 0.9);
 	assert_int_not_equal(forecast.source, ML_SOURCE_NONE);
 	assert_true(isfinite(forecast.center) && forecast.calibrated);
-	pgaml_ml_stages_free(stages);
-	unmake(&made);
+	finish(&f);
+}
+
+static bool
+stop_at_once(void *state, double progress)
+{
+	(void) state;
+	(void) progress;
+	return true;
 }
 
 static void
 stopping_leaves_nothing(void **state)
 {
-	Counting	counting;
-	MlAllocator allocator = allocator_of(&counting);
-	MlParams	params = small_forest();
-	bool		yes = true;
-	MlStop		stop = {stop_at_once, &yes};
-	MlStageReport report;
-	MlStages   *stages;
+	Fixture		f;
+	MlStop		stop = {stop_at_once, NULL};
 	MlError		error;
-	Made		made;
 
 	(void) state;
-	params.n_trees = 2000;
-	make(&made, 30, 300, 1.0, 5);
-	assert_int_equal(pgaml_ml_stages_fit(&made.data, &layout, &params, &allocator, &stop, &stages, &report, &error),
-					 ML_E_STOPPED);
-	assert_int_equal(counting.outstanding, 0);
-	unmake(&made);
+	prepare(&f, 30, 300, 1.0, 5);
+	f.params.n_trees = 2000;
+	assert_int_equal(pgaml_ml_stages_fit(&f.made.data, &layout, &f.params, &f.allocator, &stop, &f.stages,
+										 &f.report, &error), ML_E_STOPPED);
+	assert_null(f.stages);
+	finish(&f);
 }
 
 static void
