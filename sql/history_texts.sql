@@ -62,6 +62,18 @@ WHERE plannable AND query NOT LIKE '%pganalytics%' ORDER BY query COLLATE "C";
 SELECT command_tag, count(query) AS texts FROM pganalytics.statements
 WHERE NOT plannable GROUP BY command_tag ORDER BY command_tag COLLATE "C";
 
+-- The query inside EXPLAIN shares its queryid with the same query run by itself: the one counts, the other not.
+EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT id FROM item WHERE price = 77;
+SELECT count(*) FROM collect_statements();
+SELECT count(*) FROM pganalytics.statements WHERE query LIKE 'SELECT id FROM item%';
+SELECT id FROM item WHERE price = 77;
+SELECT id FROM item WHERE price = 77;
+EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT id FROM item WHERE price = 77;
+SELECT count(*) FROM collect_statements();
+SELECT s.query, h.toplevel, sum(h.calls) AS calls
+FROM pganalytics.statements s JOIN pganalytics.statement_history h USING (queryid)
+WHERE s.query LIKE 'SELECT id FROM item%' GROUP BY 1, 2;
+
 -- Nothing of any secret anywhere.
 SELECT count(*) FROM pganalytics.statements WHERE query ~ 'secret|47|2019|2020';
 -- Utility statements are not in history, and stay out of it.

@@ -190,7 +190,7 @@ find_columns(Reading *reading)
 				(column_names[c][1] != NULL && strcmp(name, column_names[c][1]) == 0))
 				reading->attributes[c] = i + 1;
 		}
-		if (reading->attributes[c] == 0 && c != SRC_TOPLEVEL && c != SRC_STATS_SINCE)
+		if (reading->attributes[c] == 0 && c != SRC_STATS_SINCE)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("the installed version of pg_stat_statements is too old"),
@@ -222,8 +222,7 @@ key_of(const Reading *reading, TupleTableSlot *slot, EntryKey *key)
 		return false;
 	key->queryid = DatumGetInt64(column_of(reading, slot, SRC_QUERYID));
 	key->userid = DatumGetObjectId(column_of(reading, slot, SRC_USERID));
-	key->toplevel = reading->attributes[SRC_TOPLEVEL] == 0 ||
-		DatumGetBool(column_of(reading, slot, SRC_TOPLEVEL));
+	key->toplevel = DatumGetBool(column_of(reading, slot, SRC_TOPLEVEL));
 	return key->queryid != 0;
 }
 

@@ -30,8 +30,7 @@ typedef struct Candidate
 	int			first;			/* its entries: first .. first + n - 1 */
 	int			n;
 	bool		kept;
-	bool		known;
-	bool		plannable;
+	bool		plannable;		/* known to be */
 } Candidate;
 
 /*
@@ -109,8 +108,7 @@ find_kept(const CollectorState *state, Candidate *candidates, int m)
 		if (found == NULL)
 			continue;
 		found->kept = true;
-		found->known = !nulls[1];
-		found->plannable = found->known && DatumGetBool(values[1]);
+		found->plannable = !nulls[1] && DatumGetBool(values[1]);
 	}
 }
 
@@ -157,11 +155,9 @@ admit(const CollectorState *state, HistoryEntry *entries, int n)
 				continue;
 			entries[j].touch = !entries[j].kept;
 			entries[j].kept = true;
-			if (!entries[j].known && c->known)
-			{
-				entries[j].known = true;
-				entries[j].plannable = c->plannable;
-			}
+			/* A nested entry may be the inner query of EXPLAIN: its own text must tell. */
+			if (c->plannable && entries[j].toplevel)
+				entries[j].known = entries[j].plannable = true;
 		}
 	}
 }

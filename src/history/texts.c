@@ -6,6 +6,12 @@
  * unknown ids wait and text_interval has passed.  A utility statement keeps
  * its command tag and loses what history holds of it; any other text is
  * stored without literals and comments (normalize.c).
+ *
+ * CAUTION: one queryid can have several texts.  The query inside EXPLAIN,
+ * DECLARE CURSOR or CREATE TABLE AS has the queryid of the same query run
+ * by itself, and an entry of its own, not at top level, with the text of the
+ * whole statement.  So it is the entry that is a utility statement or not;
+ * the queryid is plannable when any of its entries is.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -27,7 +33,20 @@
 #define LONGEST_TEXT "262144"	/* bytes; longer texts are not kept */
 #define CUT_TEXT	"16384"		/* characters of them that are looked at */
 
-static const Oid text_types[] = {INT8OID, TEXTOID, BOOLOID, TEXTOID};
+enum
+{
+	TEXT_QUERYID,
+	TEXT_USERID,
+	TEXT_TOPLEVEL,
+	TEXT_TAG,
+	TEXT_PLANNABLE,
+	TEXT_QUERY,
+	TEXT_COLUMNS
+};
+
+static const Oid text_types[TEXT_COLUMNS] = {INT8OID, OIDOID, BOOLOID, TEXTOID, BOOLOID, TEXTOID};
+
+#define TEXT_ROWS "unnest($1, $2, $3, $4, $5, $6) AS e(queryid, userid, toplevel, tag, plannable, query)"
 
 static bool
 any_unknown(void)
@@ -50,17 +69,19 @@ add_text(PgamlBatch *batch, MemoryContext scratch, HeapTuple row, TupleDesc desc
 	MemoryContext keep = MemoryContextSwitchTo(scratch);
 	NormalizedText result;
 	bool		isnull;
-	Datum		values[4];
-	bool		nulls[4] = {0};
+	Datum		values[TEXT_COLUMNS];
+	bool		nulls[TEXT_COLUMNS] = {0};
 
-	pgaml_history_normalize(TextDatumGetCString(SPI_getbinval(row, desc, 2, &isnull)),
-							DatumGetBool(SPI_getbinval(row, desc, 3, &isnull)), &result);
+	pgaml_history_normalize(TextDatumGetCString(SPI_getbinval(row, desc, 4, &isnull)),
+							DatumGetBool(SPI_getbinval(row, desc, 5, &isnull)), &result);
 	MemoryContextSwitchTo(keep);
-	values[0] = SPI_getbinval(row, desc, 1, &isnull);
-	values[1] = CStringGetTextDatum(result.tag);
-	values[2] = BoolGetDatum(result.plannable);
-	nulls[3] = result.text == NULL;
-	values[3] = nulls[3] ? (Datum) 0 : CStringGetTextDatum(result.text);
+	values[TEXT_QUERYID] = SPI_getbinval(row, desc, 1, &isnull);
+	values[TEXT_USERID] = SPI_getbinval(row, desc, 2, &isnull);
+	values[TEXT_TOPLEVEL] = SPI_getbinval(row, desc, 3, &isnull);
+	values[TEXT_TAG] = CStringGetTextDatum(result.tag);
+	values[TEXT_PLANNABLE] = BoolGetDatum(result.plannable);
+	nulls[TEXT_QUERY] = result.text == NULL;
+	values[TEXT_QUERY] = result.text == NULL ? (Datum) 0 : CStringGetTextDatum(result.text);
 	pgaml_batch_add(batch, values, nulls);
 	MemoryContextReset(scratch);
 }
@@ -72,17 +93,20 @@ store_texts(const CollectorState *state, const PgamlBatch *batch)
 	Datum		origin = UUIDPGetDatum(&state->origin);
 
 	pgaml_batch_exec(batch,
+					 "UPDATE pganalytics.statement_counters c SET plannable = e.plannable FROM " TEXT_ROWS
+					 " WHERE c.queryid = e.queryid AND c.userid = e.userid AND c.toplevel = e.toplevel",
+					 0, NULL, NULL);
+	pgaml_batch_exec(batch,
 					 "UPDATE pganalytics.statements s SET command_tag = e.tag, plannable = e.plannable,"
-					 " query = e.query FROM unnest($1, $2, $3, $4) AS e(queryid, tag, plannable, query)"
-					 " WHERE s.queryid = e.queryid AND s.origin = $5", 1, &type, &origin);
+					 " query = e.query FROM (SELECT DISTINCT ON (e.queryid) e.* FROM " TEXT_ROWS
+					 " ORDER BY e.queryid, e.plannable DESC, e.toplevel DESC) e"
+					 " WHERE s.queryid = e.queryid AND s.origin = $7 AND s.plannable IS NOT TRUE",
+					 1, &type, &origin);
 	pgaml_batch_exec(batch,
-					 "UPDATE pganalytics.statement_counters c SET plannable = e.plannable"
-					 " FROM unnest($1, $2, $3, $4) AS e(queryid, tag, plannable, query)"
-					 " WHERE c.queryid = e.queryid AND c.plannable IS NULL", 0, NULL, NULL);
-	pgaml_batch_exec(batch,
-					 "DELETE FROM pganalytics.statement_history h"
-					 " USING unnest($1, $2, $3, $4) AS e(queryid, tag, plannable, query)"
-					 " WHERE NOT e.plannable AND h.queryid = e.queryid AND h.origin = $5",
+					 "DELETE FROM pganalytics.statement_history h USING " TEXT_ROWS
+					 " WHERE NOT e.plannable AND h.queryid = e.queryid AND h.toplevel = e.toplevel"
+					 " AND h.origin = $7 AND NOT EXISTS (SELECT FROM pganalytics.statement_counters c"
+					 " WHERE c.queryid = e.queryid AND c.toplevel = e.toplevel AND c.plannable)",
 					 1, &type, &origin);
 }
 
@@ -93,13 +117,15 @@ open_texts(const HistorySource *source)
 	Datum		values[] = {ObjectIdGetDatum(MyDatabaseId)};
 
 	return SPI_cursor_open_with_args(NULL,
-									 psprintf("SELECT s.queryid, CASE WHEN octet_length(s.query) <= " LONGEST_TEXT
+									 psprintf("SELECT s.queryid, s.userid, s.toplevel,"
+											  " CASE WHEN octet_length(s.query) <= " LONGEST_TEXT
 											  " THEN s.query ELSE left(s.query, " CUT_TEXT ") END,"
 											  " octet_length(s.query) > " LONGEST_TEXT
 											  " FROM %s.pg_stat_statements(true) s"
-											  " WHERE s.dbid = $1 AND s.query <> '<insufficient privilege>'"
-											  " AND s.queryid IN (SELECT c.queryid"
-											  " FROM pganalytics.statement_counters c WHERE c.plannable IS NULL)",
+											  " JOIN pganalytics.statement_counters c"
+											  " USING (queryid, userid, toplevel)"
+											  " WHERE s.dbid = $1 AND c.plannable IS NULL"
+											  " AND s.query <> '<insufficient privilege>'",
 											  source->schema),
 									 1, types, values, NULL, false, CURSOR_OPT_NO_SCROLL);
 }
