@@ -51,7 +51,7 @@ typedef struct Walk
 	double		seq_cost;
 	double		inner_loops;
 	double		subplan_cost;
-	double		outer_rows;		/* rows for which the node at hand evaluates expressions */
+	double		outer_rows;		/* rows for which the node at hand evaluates expressions, over all its loops */
 	Place		place;			/* of the node at hand */
 } Walk;
 
@@ -357,7 +357,7 @@ walk_expressions(Walk *walk, const Plan *plan, const Place *place)
 	if (walk->stmt->subplans == NIL)
 		return;
 	walk->place = *place;
-	walk->outer_rows = plan->lefttree ? plan->lefttree->plan_rows : plan->plan_rows;
+	walk->outer_rows = place->loops * (plan->lefttree ? plan->lefttree->plan_rows : plan->plan_rows);
 	foreach(cell, plan->initPlan)
 		walk_subplan(walk, lfirst_node(SubPlan, cell)->plan_id, *place);
 	walk_expression((Node *) plan->qual, walk);
