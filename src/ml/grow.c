@@ -10,228 +10,12 @@
  * alone, so the same input gives the same tree.
  *-------------------------------------------------------------------------
  */
-#include "tree_internal.h"
+#include "grow_internal.h"
 
 #include <string.h>
 
-#define SMALL_ROWS 512			/* below this a node visits only the bins it has */
-#define POOL_BYTES (64 * 1024 * 1024)	/* histograms kept for subtraction */
 #define RECOUNT_SHARE 1e-6		/* of the tree's hessian: below this a node is added up anew */
 #define BLOCK_ROWS 32768		/* rows between two questions to the stop callback */
-
-/* A node while the tree grows. */
-typedef struct Work
-{
-	MlSplit		split;			/* best one; feature -1: a leaf for good */
-	MlPair		total;			/* (G, H) */
-	int32_t		begin;			/* first of its rows in MlGrower.rows */
-	int32_t		count;			/* of its rows */
-	int32_t		depth;			/* edges from the root */
-	int32_t		slot;			/* its histogram in the pool, or -1 */
-	int32_t		child[2];		/* right, left in MlGrower.work; -1 in a leaf */
-} Work;
-
-struct MlGrower
-{
-	MlAllocator allocator;
-	const MlBins *bins;
-	MlGrowRules rules;
-	int32_t		cap_leaves;		/* of one tree */
-	int32_t		hist_size;		/* pairs in the histograms of all features */
-
-	int32_t    *useful;			/* features that have two bins or more, ascending */
-	int32_t		nuseful;
-	int32_t    *tried;			/* the ones tried at the present node, ascending */
-	int32_t		ntried;
-
-	Work	   *work;			/* [2 * cap_leaves - 1] */
-	int32_t		nwork;
-	int32_t    *heap;			/* [cap_leaves] nodes that can be split, best first */
-	int32_t		nheap;
-	int32_t    *rows;			/* of the tree being grown; the caller's */
-	int32_t    *right_rows;		/* [nrows] scratch of the partition */
-	uint8_t    *node_bin;		/* [cap_leaves] last bin to the left, per node of the last tree */
-
-	MlPair	   *dense;			/* [hist_size] one node's histograms */
-	MlPair	   *sparse;			/* [hist_size] all zero between two uses */
-	uint64_t   *occupied;		/* [nfeatures][4] bins that sparse uses */
-	MlPair	   *pool;			/* [nslots][hist_size] */
-	int32_t    *free_slots;		/* [nslots] */
-	int32_t		nslots;
-	int32_t		nfree;
-};
-
-static int32_t
-leaf_cap(const MlGrowRules *rules, int64_t nrows)
-{
-	int64_t		cap = rules->max_leaves < nrows ? rules->max_leaves : nrows;
-
-	return cap > 1 ? (int32_t) cap : 1;
-}
-
-/*
- * Histograms worth keeping: one per node of SMALL_ROWS rows that can wait at
- * a time, none when features are sampled (a node's histogram would miss some).
- */
-static int32_t
-slot_count(const MlGrowRules *rules, int64_t nrows, size_t hist_size)
-{
-	int64_t		slots = nrows / SMALL_ROWS + 1;
-	int64_t		fit = (int64_t) (POOL_BYTES / (hist_size * sizeof(MlPair)));
-
-	if (rules->feature_fraction < 1.0)
-		return 0;
-	if (slots > leaf_cap(rules, nrows))
-		slots = leaf_cap(rules, nrows);
-	if (slots > fit)
-		slots = fit;
-	return slots > 1 ? (int32_t) slots : 1;
-}
-
-/*
- * Bytes of a grower when every feature has as many bins as it may.
- */
-size_t
-pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins,
-					   const MlGrowRules *rules)
-{
-	size_t		leaves = (size_t) leaf_cap(rules, nrows);
-	size_t		bins = (size_t) (nrows < max_bins ? nrows : max_bins) + 1;
-	size_t		hist_size = bins * (size_t) nfeatures;
-	size_t		slots = (size_t) slot_count(rules, nrows, hist_size);
-	size_t		size = sizeof(MlGrower);
-
-	size = pgaml_ml_size_add(size, (size_t) nfeatures * (2 * sizeof(int32_t) + 4 * sizeof(uint64_t)));
-	size = pgaml_ml_size_add(size, leaves * (2 * sizeof(Work) + sizeof(int32_t) + 1));
-	size = pgaml_ml_size_add(size, (size_t) nrows * sizeof(int32_t));
-	size = pgaml_ml_size_add(size, slots * sizeof(int32_t));
-	return pgaml_ml_size_add(size, pgaml_ml_size_mul((slots + 2) * hist_size, sizeof(MlPair)));
-}
-
-/*
- * A workspace for trees on these bins, which must outlive it.
- */
-MlStatus
-pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *rules,
-					   const MlAllocator *allocator, MlGrower **grower, MlError *error)
-{
-	MlGrower   *g = pgaml_ml_alloc_zero(allocator, 1, sizeof(MlGrower));
-	size_t		nfeatures = (size_t) bins->nfeatures;
-	size_t		cap;
-
-	if (g == NULL)
-		return pgaml_ml_nomem(error, "grower");
-	g->allocator = *allocator;
-	g->bins = bins;
-	g->rules = *rules;
-	g->cap_leaves = leaf_cap(rules, bins->nrows);
-	g->hist_size = bins->offset[nfeatures];
-	g->nslots = slot_count(rules, bins->nrows, (size_t) g->hist_size);
-	cap = (size_t) g->cap_leaves;
-
-	g->useful = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
-	g->tried = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
-	g->work = pgaml_ml_alloc(allocator, 2 * cap, sizeof(Work));
-	g->heap = pgaml_ml_alloc(allocator, cap, sizeof(int32_t));
-	g->right_rows = pgaml_ml_alloc(allocator, (size_t) bins->nrows, sizeof(int32_t));
-	g->node_bin = pgaml_ml_alloc(allocator, cap, 1);
-	g->dense = pgaml_ml_alloc(allocator, (size_t) g->hist_size, sizeof(MlPair));
-	g->sparse = pgaml_ml_alloc_zero(allocator, (size_t) g->hist_size, sizeof(MlPair));
-	g->occupied = pgaml_ml_alloc_zero(allocator, nfeatures * 4, sizeof(uint64_t));
-	g->pool = pgaml_ml_alloc(allocator, (size_t) g->nslots * (size_t) g->hist_size, sizeof(MlPair));
-	g->free_slots = pgaml_ml_alloc(allocator, (size_t) g->nslots, sizeof(int32_t));
-	if (g->useful == NULL || g->tried == NULL || g->work == NULL || g->heap == NULL ||
-		g->right_rows == NULL || g->node_bin == NULL || g->dense == NULL || g->sparse == NULL ||
-		g->occupied == NULL || g->pool == NULL || g->free_slots == NULL)
-	{
-		pgaml_ml_grower_free(g);
-		return pgaml_ml_nomem(error, "grower");
-	}
-
-	/* a constant feature has one bin, filled either with values or with NaN */
-	for (int32_t f = 0; f < bins->nfeatures; f++)
-	{
-		bool		varies = bins->nbins[f] > 1;
-
-		for (int32_t i = 1; i < bins->nrows && !varies; i++)
-			varies = bins->bins[(size_t) i * nfeatures + (size_t) f] != bins->bins[f];
-		if (varies)
-			g->useful[g->nuseful++] = f;
-	}
-	*grower = g;
-	return ML_OK;
-}
-
-void
-pgaml_ml_grower_free(MlGrower *grower)
-{
-	MlAllocator allocator;
-
-	if (grower == NULL)
-		return;
-	allocator = grower->allocator;
-	pgaml_ml_release(&allocator, grower->useful);
-	pgaml_ml_release(&allocator, grower->tried);
-	pgaml_ml_release(&allocator, grower->work);
-	pgaml_ml_release(&allocator, grower->heap);
-	pgaml_ml_release(&allocator, grower->right_rows);
-	pgaml_ml_release(&allocator, grower->node_bin);
-	pgaml_ml_release(&allocator, grower->dense);
-	pgaml_ml_release(&allocator, grower->sparse);
-	pgaml_ml_release(&allocator, grower->occupied);
-	pgaml_ml_release(&allocator, grower->pool);
-	pgaml_ml_release(&allocator, grower->free_slots);
-	pgaml_ml_release(&allocator, grower);
-}
-
-/*
- * Heap order: larger gain first, then the older node.
- */
-static inline bool
-before(const MlGrower *g, int32_t a, int32_t b)
-{
-	double		gain_a = g->work[a].split.gain;
-	double		gain_b = g->work[b].split.gain;
-
-	return gain_a > gain_b || (gain_a == gain_b && a < b);
-}
-
-static void
-heap_push(MlGrower *g, int32_t node)
-{
-	int32_t		at = g->nheap++;
-
-	while (at > 0 && before(g, node, g->heap[(at - 1) / 2]))
-	{
-		g->heap[at] = g->heap[(at - 1) / 2];
-		at = (at - 1) / 2;
-	}
-	g->heap[at] = node;
-}
-
-static int32_t
-heap_pop(MlGrower *g)
-{
-	int32_t		top = g->heap[0];
-	int32_t		last = g->heap[--g->nheap];
-	int32_t		at = 0;
-
-	for (;;)
-	{
-		int32_t		next = 2 * at + 1;
-
-		if (next >= g->nheap)
-			break;
-		if (next + 1 < g->nheap && before(g, g->heap[next + 1], g->heap[next]))
-			next++;
-		if (!before(g, g->heap[next], last))
-			break;
-		g->heap[at] = g->heap[next];
-		at = next;
-	}
-	g->heap[at] = last;
-	return top;
-}
 
 /*
  * Choose the features to try, each set of that size equally likely, in
@@ -259,7 +43,7 @@ choose_features(MlGrower *g, MlRng *rng)
  * Best split of a node from complete histograms.
  */
 static void
-scan_dense(MlGrower *g, Work *node, const MlPair *hist)
+scan_dense(MlGrower *g, MlWork *node, const MlPair *hist)
 {
 	for (int32_t k = 0; k < g->ntried; k++)
 	{
@@ -283,7 +67,7 @@ scan_dense(MlGrower *g, Work *node, const MlPair *hist)
  * touched, and cleared again.
  */
 static void
-scan_sparse(MlGrower *g, Work *node, const MlPair *grad)
+scan_sparse(MlGrower *g, MlWork *node, const MlPair *grad)
 {
 	const MlBins *bins = g->bins;
 	const int32_t *rows = g->rows + node->begin;
@@ -325,7 +109,7 @@ scan_sparse(MlGrower *g, Work *node, const MlPair *grad)
  * Histograms of the features tried into hist; true when stopped.
  */
 static bool
-build(MlGrower *g, const Work *node, const MlPair *grad, MlPair *hist, MlTicker *ticker)
+build(MlGrower *g, const MlWork *node, const MlPair *grad, MlPair *hist, MlTicker *ticker)
 {
 	const int32_t *some = g->ntried < g->nuseful ? g->tried : NULL;
 
@@ -348,7 +132,7 @@ build(MlGrower *g, const Work *node, const MlPair *grad, MlPair *hist, MlTicker 
 }
 
 static bool
-can_split(const MlGrower *g, const Work *node)
+can_split(const MlGrower *g, const MlWork *node)
 {
 	return node->count >= 2 && node->depth < g->rules.max_depth &&
 		node->total[1] >= 2.0 * g->rules.split.min_hessian;
@@ -361,14 +145,14 @@ can_split(const MlGrower *g, const Work *node)
 static bool
 evaluate(MlGrower *g, int32_t index, const MlPair *grad, MlRng *rng, MlTicker *ticker)
 {
-	Work	   *node = &g->work[index];
+	MlWork	   *node = &g->work[index];
 
 	if (can_split(g, node))
 	{
 		choose_features(g, rng);
 		if (node->slot >= 0)
 			scan_dense(g, node, g->pool + (size_t) node->slot * (size_t) g->hist_size);
-		else if (node->count < SMALL_ROWS)
+		else if (node->count < ML_SMALL_ROWS)
 			scan_sparse(g, node, grad);
 		else
 		{
@@ -376,11 +160,11 @@ evaluate(MlGrower *g, int32_t index, const MlPair *grad, MlRng *rng, MlTicker *t
 				return true;
 			scan_dense(g, node, g->dense);
 		}
-		if (pgaml_ml_tick(ticker, (int64_t) g->ntried * (node->count < SMALL_ROWS ? 2 * node->count : 512)))
+		if (pgaml_ml_tick(ticker, (int64_t) g->ntried * (node->count < ML_SMALL_ROWS ? 2 * node->count : 512)))
 			return true;
 	}
 	if (node->split.feature >= 0)
-		heap_push(g, index);
+		pgaml_ml_grower_push(g, index);
 	else if (node->slot >= 0)
 	{
 		g->free_slots[g->nfree++] = node->slot;
@@ -394,9 +178,9 @@ evaluate(MlGrower *g, int32_t index, const MlPair *grad, MlRng *rng, MlTicker *t
  * large and one is free; true when stopped.
  */
 static bool
-build_pooled(MlGrower *g, Work *node, const MlPair *grad, MlTicker *ticker)
+build_pooled(MlGrower *g, MlWork *node, const MlPair *grad, MlTicker *ticker)
 {
-	if (node->count < SMALL_ROWS || g->nfree == 0 || !can_split(g, node))
+	if (node->count < ML_SMALL_ROWS || g->nfree == 0 || !can_split(g, node))
 		return false;
 	node->slot = g->free_slots[--g->nfree];
 	g->ntried = g->nuseful;
@@ -406,7 +190,7 @@ build_pooled(MlGrower *g, Work *node, const MlPair *grad, MlTicker *ticker)
 static int32_t
 add_node(MlGrower *g, int32_t begin, int32_t count, int32_t depth, MlPair total)
 {
-	Work	   *node = &g->work[g->nwork];
+	MlWork	   *node = &g->work[g->nwork];
 
 	memset(node, 0, sizeof(*node));
 	node->split.feature = -1;
@@ -424,7 +208,7 @@ add_node(MlGrower *g, int32_t begin, int32_t count, int32_t depth, MlPair total)
  * many went left, or -1 when stopped.
  */
 static int32_t
-partition(MlGrower *g, const Work *node, MlTicker *ticker)
+partition(MlGrower *g, const MlWork *node, MlTicker *ticker)
 {
 	const MlBins *bins = g->bins;
 	const uint8_t *column = bins->bins + node->split.feature;
@@ -462,7 +246,7 @@ partition(MlGrower *g, const Work *node, MlTicker *ticker)
  * subtraction in the parent's slot; true when stopped.
  */
 static bool
-share_histogram(MlGrower *g, Work *node, Work *small, Work *large, const MlPair *grad,
+share_histogram(MlGrower *g, MlWork *node, MlWork *small, MlWork *large, const MlPair *grad,
 				MlTicker *ticker)
 {
 	size_t		size = (size_t) g->hist_size;
@@ -471,7 +255,7 @@ share_histogram(MlGrower *g, Work *node, Work *small, Work *large, const MlPair 
 	if (node->slot < 0)
 		return build_pooled(g, small, grad, ticker) || build_pooled(g, large, grad, ticker);
 
-	if (large->count >= SMALL_ROWS && can_split(g, large))
+	if (large->count >= ML_SMALL_ROWS && can_split(g, large))
 	{
 		if (build_pooled(g, small, grad, ticker))
 			return true;
@@ -497,12 +281,12 @@ share_histogram(MlGrower *g, Work *node, Work *small, Work *large, const MlPair 
  * could matter they are added up again.
  */
 static void
-recount(const MlGrower *g, Work *node, const MlPair *grad)
+recount(const MlGrower *g, MlWork *node, const MlPair *grad)
 {
 	const int32_t *rows = g->rows + node->begin;
 	MlPair		total = {0.0, 0.0};
 
-	if (node->count >= SMALL_ROWS && node->total[1] > RECOUNT_SHARE * g->work[0].total[1])
+	if (node->count >= ML_SMALL_ROWS && node->total[1] > RECOUNT_SHARE * g->work[0].total[1])
 		return;
 	for (int32_t i = 0; i < node->count; i++)
 		total += grad[rows[i]];
@@ -517,7 +301,7 @@ static bool
 split_node(MlGrower *g, int32_t index, bool last, const MlPair *grad, MlRng *rng,
 		   MlTicker *ticker)
 {
-	Work	   *node = &g->work[index];
+	MlWork	   *node = &g->work[index];
 	int32_t		nleft = partition(g, node, ticker);
 	int32_t		left;
 	int32_t		right;
@@ -568,7 +352,7 @@ finish(MlGrower *g, int32_t nleaves, double offset, double scale, MlTree *tree)
 	stack[top++].link = NULL;
 	while (top > 0)
 	{
-		const Work *work = &g->work[stack[--top].work];
+		const MlWork *work = &g->work[stack[--top].work];
 		int32_t    *link = stack[top].link;
 		MlNode	   *node;
 
@@ -620,7 +404,7 @@ pgaml_ml_grow(MlGrower *grower, const MlPair *grad, int32_t *rows, int32_t count
 		evaluate(grower, 0, grad, rng, ticker);
 	while (!stopped && grower->nheap > 0 && nleaves < grower->cap_leaves)
 	{
-		int32_t		index = heap_pop(grower);
+		int32_t		index = pgaml_ml_grower_pop(grower);
 
 		stopped = split_node(grower, index, nleaves + 1 == grower->cap_leaves, grad, rng, ticker);
 		nleaves += grower->work[index].child[0] >= 0;

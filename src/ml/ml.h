@@ -79,7 +79,8 @@ typedef struct MlParams
 	int32_t		max_depth;		/* tree, forest: 1..64 */
 	int32_t		max_leaves;		/* tree, forest: 2..65536 */
 	int32_t		max_bins;		/* tree, forest: 2..255 */
-	double		min_samples_leaf;	/* tree, forest: sum of weights in a leaf, >= 0 */
+	double		min_samples_leaf;	/* tree, forest: sum of weights in a leaf, >= 0; a tree also has
+									 * at most rows / min_samples_leaf leaves, which bounds memory */
 	double		min_gain;		/* tree, forest: smallest decrease of squared error, >= 0 */
 	double		feature_fraction;	/* forest: share of features tried per split, 0..1; 0 = one third */
 	double		sample_fraction;	/* forest: bootstrap size as share of the rows, 0..1 */
@@ -103,7 +104,7 @@ extern bool pgaml_ml_params_get(const MlParams *params, int i, const char **name
 /* First bad field, or ML_OK. */
 extern MlStatus pgaml_ml_params_check(const MlParams *params, MlError *error);
 
-/* Bytes that a fit of this size takes at its peak, beside the dataset itself; SIZE_MAX on overflow. */
+/* Upper bound of the bytes that a fit of this size takes at its peak, model included, the dataset not; SIZE_MAX on overflow. */
 extern size_t pgaml_ml_train_memory(const MlParams *params, int64_t nrows, int32_t nfeatures);
 
 /* Fit.  On ML_OK *model is the caller's, to be freed with pgaml_ml_model_free. */

@@ -1,0 +1,59 @@
+/*-------------------------------------------------------------------------
+ * grow_internal.h
+ *		The workspace of a growing tree, for grower.c and grow.c only.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_ML_GROW_INTERNAL_H
+#define PGAML_ML_GROW_INTERNAL_H
+
+#include "tree_internal.h"
+
+#define ML_SMALL_ROWS 512		/* below this a node visits only the bins it has */
+
+/* A node while the tree grows. */
+typedef struct MlWork
+{
+	MlSplit		split;			/* best one; feature -1: a leaf for good */
+	MlPair		total;			/* (G, H) */
+	int32_t		begin;			/* first of its rows in MlGrower.rows */
+	int32_t		count;			/* of its rows */
+	int32_t		depth;			/* edges from the root */
+	int32_t		slot;			/* its histogram in the pool, or -1 */
+	int32_t		child[2];		/* right, left in MlGrower.work; -1 in a leaf */
+} MlWork;
+
+struct MlGrower
+{
+	MlAllocator allocator;
+	const MlBins *bins;
+	MlGrowRules rules;
+	int32_t		cap_leaves;		/* of one tree */
+	int32_t		hist_size;		/* pairs in the histograms of all features */
+
+	int32_t    *useful;			/* features that have two bins or more, ascending */
+	int32_t		nuseful;
+	int32_t    *tried;			/* the ones tried at the present node, ascending */
+	int32_t		ntried;
+
+	MlWork	   *work;			/* [2 * cap_leaves - 1] */
+	int32_t		nwork;
+	int32_t    *heap;			/* [cap_leaves] nodes that can be split, best first */
+	int32_t		nheap;
+	int32_t    *rows;			/* of the tree being grown; the caller's */
+	int32_t    *right_rows;		/* [nrows] scratch of the partition */
+	uint8_t    *node_bin;		/* [cap_leaves] last bin to the left, per node of the last tree */
+
+	MlPair	   *dense;			/* [hist_size] one node's histograms */
+	MlPair	   *sparse;			/* [hist_size] all zero between two uses */
+	uint64_t   *occupied;		/* [nfeatures][4] bins that sparse uses */
+	MlPair	   *pool;			/* [nslots][hist_size] */
+	int32_t    *free_slots;		/* [nslots] */
+	int32_t		nslots;
+	int32_t		nfree;
+};
+
+/* Nodes that can be split, largest gain first, then the older node. */
+extern void pgaml_ml_grower_push(MlGrower *g, int32_t node);
+extern int32_t pgaml_ml_grower_pop(MlGrower *g);
+
+#endif							/* PGAML_ML_GROW_INTERNAL_H */
