@@ -12,6 +12,10 @@
  * departure is shrunk by the factor that held-out rows ask for.  Which stage
  * serves warm and which serves cold rows is decided by held-out error.
  *
+ * Held-out warm rows are judged as a query identifier is predicted: with the
+ * plan of the statement's previous run, not with their own, which may depend
+ * on parameters that nobody knows ahead.
+ *
  * Intervals are split-conformal (Lei et al. 2018) on absolute log error of
  * single executions, divided for warm rows by the statement's own spread
  * (locally weighted, section 5.2 there).
@@ -23,7 +27,7 @@
 #include "ml/ml.h"
 
 #define ML_STAGE_MIN_RUNS	3	/* recent runs that make a row warm */
-#define ML_STAGE_MAX_HIDDEN 16
+#define ML_STAGE_MAX_FEATURES 256
 #define ML_SIZE_GROUPS		3	/* under 1 ms, 1..100 ms, above */
 
 typedef enum MlSource
@@ -44,16 +48,22 @@ typedef enum MlStageKind
 	ML_STAGE_COUNT
 } MlStageKind;
 
+typedef enum MlFeatureRole
+{
+	ML_ROLE_PLAIN,
+	ML_ROLE_PAST,				/* only known of a statement that has run: hidden from cold rows */
+	ML_ROLE_PLAN				/* of an execution's own plan: ahead of it, only that of the run before is known */
+} MlFeatureRole;
+
 /* Where the special features stand in a row. */
 typedef struct MlStageLayout
 {
 	int32_t		nfeatures;
-	int32_t		nhidden;
-	int32_t		hidden[ML_STAGE_MAX_HIDDEN];	/* what is only known of a statement that has run, ascending */
 	int32_t		lag_center;		/* median log ms of the recent runs */
 	int32_t		lag_spread;		/* their robust standard deviation, log */
 	int32_t		lag_runs;		/* how many they are */
 	int32_t		cost;			/* log cost of the plan */
+	uint8_t		roles[ML_STAGE_MAX_FEATURES];	/* MlFeatureRole */
 } MlStageLayout;
 
 typedef enum MlPart
@@ -63,7 +73,7 @@ typedef enum MlPart
 	ML_PART_TEST
 } MlPart;
 
-/* Rows; the caller owns all arrays, each of nrows entries. */
+/* Rows, those of a group together and in time order; the caller owns all arrays, each of nrows entries. */
 typedef struct MlStageData
 {
 	int64_t		nrows;

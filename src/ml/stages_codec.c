@@ -55,10 +55,8 @@ valid_layout(const MlStageLayout *layout)
 {
 	int32_t		n = layout->nfeatures;
 
-	if (layout->nhidden < 0 || layout->nhidden > ML_STAGE_MAX_HIDDEN)
-		return false;
-	for (int i = 0; i < layout->nhidden; i++)
-		if (layout->hidden[i] < 0 || layout->hidden[i] >= n)
+	for (int i = 0; i < ML_STAGE_MAX_FEATURES; i++)
+		if (layout->roles[i] > ML_ROLE_PLAN)
 			return false;
 	return n >= 1 && n <= ML_STAGE_MAX_FEATURES &&
 		layout->lag_center >= 0 && layout->lag_center < n && layout->lag_spread >= 0 && layout->lag_spread < n &&
@@ -114,7 +112,7 @@ write_scalars(MlWriter *out, const MlStages *stages)
 {
 	const MlStageLayout *layout = &stages->layout;
 	const int32_t places[] = {
-		layout->nfeatures, layout->nhidden, layout->lag_center, layout->lag_spread,
+		layout->nfeatures, layout->lag_center, layout->lag_spread,
 		 layout->lag_runs, layout->cost, stages->warm_source, stages->cold_source
 	};
 	const double numbers[] = {
@@ -125,8 +123,8 @@ write_scalars(MlWriter *out, const MlStages *stages)
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		pgaml_ml_write(out, (uint32_t) places[i], 4);
-	for (int i = 0; i < ML_STAGE_MAX_HIDDEN; i++)
-		pgaml_ml_write(out, (uint32_t) layout->hidden[i], 4);
+	for (int i = 0; i < layout->nfeatures; i++)
+		pgaml_ml_write(out, layout->roles[i], 1);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		pgaml_ml_write_f64(out, numbers[i]);
 }
@@ -136,7 +134,7 @@ read_scalars(MlReader *in, MlStages *stages)
 {
 	MlStageLayout *layout = &stages->layout;
 	int32_t    *places[] = {
-		&layout->nfeatures, &layout->nhidden, &layout->lag_center, &layout->lag_spread,
+		&layout->nfeatures, &layout->lag_center, &layout->lag_spread,
 		&layout->lag_runs, &layout->cost
 	};
 	double	   *numbers[] = {
@@ -152,8 +150,8 @@ read_scalars(MlReader *in, MlStages *stages)
 		sources[i] = pgaml_ml_read(in, 4);
 	stages->warm_source = sources[0] <= ML_SOURCE_PLANNER ? (MlSource) sources[0] : ML_SOURCE_NONE;
 	stages->cold_source = sources[1] <= ML_SOURCE_PLANNER ? (MlSource) sources[1] : ML_SOURCE_NONE;
-	for (int i = 0; i < ML_STAGE_MAX_HIDDEN; i++)
-		layout->hidden[i] = (int32_t) pgaml_ml_read(in, 4);
+	for (int i = 0; i < layout->nfeatures && i < ML_STAGE_MAX_FEATURES; i++)
+		layout->roles[i] = (uint8_t) pgaml_ml_read(in, 1);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		*numbers[i] = pgaml_ml_read_f64(in);
 }

@@ -11,7 +11,6 @@
 
 #define ML_STAGE_MAX_SCORES	4096	/* order statistics kept per stage */
 #define ML_STAGE_MAX_PLANS	65536	/* plan ids kept */
-#define ML_STAGE_MAX_FEATURES 1024
 #define ML_SPREAD_FLOOR		0.02	/* log; a statement is never thought steadier than this */
 #define ML_CONFIDENCE_CAP	0.95
 #define ML_SMALL_TRAINING	100 /* training rows below which confidence is cut */
@@ -45,6 +44,12 @@ extern bool pgaml_ml_stage_warm(const MlStageLayout *layout, const float *row);
 
 /* Forget what only past runs tell. */
 extern void pgaml_ml_stage_hide(const MlStageLayout *layout, float *row);
+
+/*
+ * Row i as it is known ahead of its execution by query identifier alone: with
+ * the plan of the row before it in its group.  The first row keeps its own.
+ */
+extern void pgaml_ml_stage_row_ahead(const MlStageLayout *layout, const MlStageData *data, int64_t i, float *row);
 
 /* What an absolute error of this stage is divided by. */
 extern double pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row);

@@ -55,17 +55,18 @@ pgaml_ml_stage_warm(const MlStageLayout *layout, const float *row)
 void
 pgaml_ml_stage_hide(const MlStageLayout *layout, float *row)
 {
-	for (int i = 0; i < layout->nhidden; i++)
-		row[layout->hidden[i]] = NAN;
+	for (int i = 0; i < layout->nfeatures; i++)
+		if (layout->roles[i] == ML_ROLE_PAST)
+			row[i] = NAN;
 }
 
-static bool
-is_hidden(const MlStageLayout *layout, int feature)
+void
+pgaml_ml_stage_row_ahead(const MlStageLayout *layout, const MlStageData *data, int64_t i, float *row)
 {
-	for (int i = 0; i < layout->nhidden; i++)
-		if (layout->hidden[i] == feature)
-			return true;
-	return false;
+	int64_t		before = i > 0 && data->group[i - 1] == data->group[i] ? i - 1 : i;
+
+	for (int j = 0; j < layout->nfeatures; j++)
+		row[j] = data->columns[j][layout->roles[j] == ML_ROLE_PLAN ? before : i];
 }
 
 int
@@ -162,7 +163,7 @@ count_outside(const MlStages *stages, const float *row)
 	{
 		float		margin = 0.05f * (stages->feature_max[i] - stages->feature_min[i]);
 
-		if (isnan(row[i]) || isnan(stages->feature_min[i]) || is_hidden(&stages->layout, i))
+		if (isnan(row[i]) || isnan(stages->feature_min[i]) || stages->layout.roles[i] == ML_ROLE_PAST)
 			continue;
 		if (row[i] < stages->feature_min[i] - margin || row[i] > stages->feature_max[i] + margin)
 			outside++;
@@ -251,8 +252,7 @@ pgaml_ml_stages_error(const MlStages *stages, const MlStageData *data, MlPart pa
 
 		if (data->part[i] != part)
 			continue;
-		for (int j = 0; j < stages->layout.nfeatures; j++)
-			row[j] = data->columns[j][i];
+		pgaml_ml_stage_row_ahead(&stages->layout, data, i, row);
 		pgaml_ml_stages_predict(stages, row, data->plan[i], 0.9, scratch, &forecast);
 		sum += fabs(data->target[i] -
 					(forecast.source == ML_SOURCE_NONE ? stages->global_median : forecast.center));

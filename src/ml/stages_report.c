@@ -55,7 +55,8 @@ MlStatus
 pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 {
 	const MlStageData *data = fit->data;
-	float		row[ML_STAGE_MAX_FEATURES];
+	float		ahead[ML_STAGE_MAX_FEATURES];
+	float		own[ML_STAGE_MAX_FEATURES];
 	float		scratch[ML_STAGE_MAX_FEATURES];
 
 	memset(held, 0, sizeof(*held));
@@ -70,18 +71,19 @@ pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 		int64_t		from = fit->rows[part][i];
 		bool		warm;
 
+		pgaml_ml_stage_row_ahead(fit->layout, data, from, ahead);
 		for (int32_t j = 0; j < fit->layout->nfeatures; j++)
-			row[j] = data->columns[j][from];
-		warm = pgaml_ml_stage_warm(fit->layout, row);
+			own[j] = data->columns[j][from];
+		warm = pgaml_ml_stage_warm(fit->layout, own);
 		held->y[i] = data->target[from];
 		held->single[i] = data->single[from];
 		for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
 		{
 			bool		needs_lags = kind == ML_STAGE_HISTORY || kind == ML_STAGE_MODEL_WARM;
 
-			held->scale[kind][i] = pgaml_ml_stage_scale(fit->stages, kind, row);
+			held->scale[kind][i] = pgaml_ml_stage_scale(fit->stages, kind, own);
 			held->center[kind][i] = needs_lags && !warm ? NAN :
-				pgaml_ml_stage_center(fit->stages, kind, row, scratch);
+				pgaml_ml_stage_center(fit->stages, kind, needs_lags ? ahead : own, scratch);
 		}
 	}
 	return ML_OK;
