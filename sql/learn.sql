@@ -178,7 +178,8 @@ DROP OWNED BY learn_nobody;
 DROP ROLE learn_nobody, learn_reader;
 
 -- Too few samples: how many, how many are needed, and when.
-DELETE FROM pganalytics.execution_samples WHERE queryid > 1 OR sampled_at < now() - interval '49 minutes 30 seconds';
+DELETE FROM pganalytics.execution_samples WHERE queryid > 1 OR sampled_at NOT IN
+    (SELECT sampled_at FROM pganalytics.execution_samples WHERE queryid = 1 ORDER BY sampled_at DESC LIMIT 50);
 DELETE FROM pganalytics.statement_recent;
 SELECT * FROM train_performance_model();
 DELETE FROM pganalytics.execution_samples;
