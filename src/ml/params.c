@@ -44,7 +44,7 @@ static const ParamRow param_rows[] = {
 	{"min_gain", TREE | FOREST, PARAM_DOUBLE, offsetof(MlParams, min_gain), 0.0, 1e300},
 	{"feature_fraction", FOREST, PARAM_DOUBLE, offsetof(MlParams, feature_fraction), 0.0, 1.0},
 	{"sample_fraction", FOREST, PARAM_DOUBLE, offsetof(MlParams, sample_fraction), 1e-6, 1.0},
-	{"seed", FOREST, PARAM_UINT64, offsetof(MlParams, seed), 0.0, 9007199254740992.0},
+	{"seed", LINEAR | TREE | FOREST, PARAM_UINT64, offsetof(MlParams, seed), 0.0, 9007199254740992.0},
 };
 
 #define N_PARAM_ROWS ((int) (sizeof(param_rows) / sizeof(param_rows[0])))

@@ -34,6 +34,7 @@
 #define LOOKBACK_MIN	1		/* days */
 #define LOOKBACK_MAX	365
 #define DEFAULT_SEED	1
+#define DEFAULT_LEAVES	512		/* of a tree: small enough that one prediction stays within a few microseconds */
 #define PROGRESS_EVERY	(2 * USECS_PER_SEC)
 
 PGAML_FUNCTION_INFO_V1(pgaml_train_performance_model);
@@ -205,6 +206,7 @@ parse_request(FunctionCallInfo fcinfo, PgamlTrainRequest *request)
 						LOOKBACK_MIN, LOOKBACK_MAX, request->lookback_days)));
 	pgaml_ml_params_default(parse_type(fcinfo), &request->params);
 	request->params.seed = DEFAULT_SEED;
+	request->params.max_leaves = Min(request->params.max_leaves, DEFAULT_LEAVES);
 	parse_hyperparameters(&request->params, PG_GETARG_JSONB_P(2));
 	request->split = parse_split(text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	if (!PG_GETARG_BOOL(4))

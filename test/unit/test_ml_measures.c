@@ -264,7 +264,7 @@ static void
 parameters_are_named_and_checked(void **state)
 {
 	static const MlModelType types[] = {ML_LINEAR_REGRESSION, ML_DECISION_TREE, ML_RANDOM_FOREST};
-	static const int counts[] = {1, 5, 9};
+	static const int counts[] = {2, 6, 9};
 	MlParams	params;
 	MlError		error;
 	MlModelType type;
