@@ -2,11 +2,11 @@
  * counters.c
  *		The table statement_counters: what was read last.
  *
- * A tick looks at every row and rewrites those that changed.  Both go past
- * the key: rows are read in physical order straight from the table, of which
- * most need only their first columns, and updated by their place.  The lock
- * on collector_state keeps everybody else from moving them in between, and
- * the table lock keeps VACUUM FULL away until the transaction ends.
+ * A tick looks at every row and rewrites those that changed.  Rows are read
+ * in physical order straight from the table: of most, only the first columns
+ * are needed.  Those that vanished are deleted by their place; the lock on
+ * collector_state keeps everybody else from moving them in between, and the
+ * table lock keeps VACUUM FULL away until the transaction ends.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -48,10 +48,10 @@ enum
 	" shared_blks_written, temp_blks_read, temp_blks_written, wal_bytes," \
 	" total_ms, sum_squares, plan_ms, blk_read_ms, blk_write_ms"
 
-static const Oid counter_types[COUNTER_COLUMNS + 1] = {
+static const Oid counter_types[COUNTER_COLUMNS] = {
 	OIDOID, INT8OID, BOOLOID, BOOLOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
 	INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-	FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, TIDOID
+	FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID
 };
 
 /*
@@ -136,8 +136,8 @@ pgaml_history_counters_scan(HistoryCounterVisitor visit, void *state)
 static void
 add_row(PgamlBatch *batch, const HistoryEntry *entry, TimestampTz now)
 {
-	Datum		row[COUNTER_COLUMNS + 1];
-	bool		nulls[COUNTER_COLUMNS + 1] = {0};
+	Datum		row[COUNTER_COLUMNS];
+	bool		nulls[COUNTER_COLUMNS] = {0};
 	int			c = 0;
 
 	row[c++] = ObjectIdGetDatum(entry->userid);
@@ -153,7 +153,6 @@ add_row(PgamlBatch *batch, const HistoryEntry *entry, TimestampTz now)
 		row[c++] = Int64GetDatum(entry->is.count[i]);
 	for (int i = 0; i < HISTORY_TIMES; i++)
 		row[c++] = Float8GetDatum(entry->is.time[i]);
-	row[c] = PointerGetDatum(&entry->tid);
 	pgaml_batch_add(batch, row, nulls);
 }
 
@@ -179,32 +178,37 @@ delete_vanished(const HistoryEntry *entries, int n)
 void
 pgaml_history_counters_store(const HistoryEntry *entries, int n, TimestampTz now)
 {
-	PgamlBatch	fresh;
-	PgamlBatch	known;
+	PgamlBatch	batch;
 
-	pgaml_batch_init(&fresh, COUNTER_COLUMNS, counter_types);
-	pgaml_batch_init(&known, COUNTER_COLUMNS + 1, counter_types);
+	pgaml_batch_init(&batch, COUNTER_COLUMNS, counter_types);
 	for (int i = 0; i < n; i++)
 		if (entries[i].present)
-			add_row(entries[i].counted ? &known : &fresh, &entries[i], now);
-	pgaml_batch_exec(&fresh,
-					 "INSERT INTO pganalytics.statement_counters (userid, queryid, toplevel, plannable,"
+			add_row(&batch, &entries[i], now);
+	/* By key, whatever the statistics of the table say. */
+	pgaml_batch_exec(&batch,
+					 "INSERT INTO pganalytics.statement_counters AS c (userid, queryid, toplevel, plannable,"
 					 " kept, seen_at, stats_since, " COUNTER_NAMES ")"
 					 " SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-					 " $15, $16, $17, $18, $19, $20, $21, $22)", 0, NULL, NULL);
-	pgaml_batch_exec(&known,
-					 "UPDATE pganalytics.statement_counters c SET kept = e.kept, seen_at = e.seen_at,"
-					 " stats_since = e.stats_since, plannable = e.plannable,"
-					 " calls = e.calls, plans = e.plans, rows = e.rows,"
-					 " shared_blks_hit = e.shared_blks_hit, shared_blks_read = e.shared_blks_read,"
-					 " shared_blks_dirtied = e.shared_blks_dirtied,"
-					 " shared_blks_written = e.shared_blks_written, temp_blks_read = e.temp_blks_read,"
-					 " temp_blks_written = e.temp_blks_written, wal_bytes = e.wal_bytes,"
-					 " total_ms = e.total_ms, sum_squares = e.sum_squares, plan_ms = e.plan_ms,"
-					 " blk_read_ms = e.blk_read_ms, blk_write_ms = e.blk_write_ms"
-					 " FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-					 " $15, $16, $17, $18, $19, $20, $21, $22, $23)"
-					 " AS e(userid, queryid, toplevel, plannable, kept, seen_at, stats_since, "
-					 COUNTER_NAMES ", tid) WHERE c.ctid = e.tid", 0, NULL, NULL);
+					 " $15, $16, $17, $18, $19, $20, $21, $22)"
+					 " ON CONFLICT (queryid, userid, toplevel) DO UPDATE SET "
+					 "plannable = excluded.plannable,"
+					 " kept = excluded.kept,"
+					 " seen_at = excluded.seen_at,"
+					 " stats_since = excluded.stats_since,"
+					 " calls = excluded.calls,"
+					 " plans = excluded.plans,"
+					 " rows = excluded.rows,"
+					 " shared_blks_hit = excluded.shared_blks_hit,"
+					 " shared_blks_read = excluded.shared_blks_read,"
+					 " shared_blks_dirtied = excluded.shared_blks_dirtied,"
+					 " shared_blks_written = excluded.shared_blks_written,"
+					 " temp_blks_read = excluded.temp_blks_read,"
+					 " temp_blks_written = excluded.temp_blks_written,"
+					 " wal_bytes = excluded.wal_bytes,"
+					 " total_ms = excluded.total_ms,"
+					 " sum_squares = excluded.sum_squares,"
+					 " plan_ms = excluded.plan_ms,"
+					 " blk_read_ms = excluded.blk_read_ms,"
+					 " blk_write_ms = excluded.blk_write_ms", 0, NULL, NULL);
 	delete_vanished(entries, n);
 }

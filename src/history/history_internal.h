@@ -81,7 +81,6 @@ typedef struct HistoryCounterKey
 typedef HistoryEntry *(*HistoryCounterVisitor) (const HistoryCounterKey *key, void *state);
 
 /* state.c */
-extern void pgaml_history_by_key(void);
 extern void pgaml_history_state_lock(CollectorState *state);
 extern void pgaml_history_state_store(const CollectorState *state, const HistoryPresent *present,
 									  double tick_ms);

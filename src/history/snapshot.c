@@ -240,7 +240,6 @@ pgaml_history_collect(PgamlTick *tick)
 	memset(tick, 0, sizeof(PgamlTick));
 	memset(&run, 0, sizeof(Collect));
 	pgaml_history_quiet();
-	pgaml_history_by_key();
 	pgaml_history_source_open(&run.source);
 	pgaml_history_state_lock(&run.state);
 	fill_present(&run);

@@ -45,17 +45,6 @@ pgaml_history_quiet(void)
 	set_here("max_parallel_workers_per_gather", "0");
 }
 
-/*
- * Until the bracket closes: arrays meet tables row by row through indexes and
- * places.  A tick changes few rows of many, whatever the statistics say.
- */
-void
-pgaml_history_by_key(void)
-{
-	set_here("enable_hashjoin", "off");
-	set_here("enable_mergejoin", "off");
-}
-
 static Datum
 value_at(int column, bool *isnull)
 {

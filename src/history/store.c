@@ -232,26 +232,25 @@ static const Oid growth_types[GROWTH_COLUMNS] = {
 #define GROWTH_ROWS "unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)" \
 	" AS g(" GROWTH_NAMES ")"
 
-#define SAME_BUCKET "h.queryid = g.queryid AND h.bucket_start = $17 AND h.toplevel = g.toplevel" \
-	" AND h.bucket_width = $18 AND h.origin = $19"
-
-static const char growth_update[] =
-"UPDATE pganalytics.statement_history h SET calls = h.calls + g.calls, rows = h.rows + g.rows,"
-" shared_blks_hit = h.shared_blks_hit + g.shared_blks_hit,"
-" shared_blks_read = h.shared_blks_read + g.shared_blks_read,"
-" shared_blks_dirtied = h.shared_blks_dirtied + g.shared_blks_dirtied,"
-" shared_blks_written = h.shared_blks_written + g.shared_blks_written,"
-" temp_blks_read = h.temp_blks_read + g.temp_blks_read,"
-" temp_blks_written = h.temp_blks_written + g.temp_blks_written,"
-" wal_bytes = h.wal_bytes + g.wal_bytes, total_ms = h.total_ms + g.total_ms,"
-" sum_squares = h.sum_squares + g.sum_squares, plan_ms = h.plan_ms + g.plan_ms,"
-" blk_read_ms = h.blk_read_ms + g.blk_read_ms, blk_write_ms = h.blk_write_ms + g.blk_write_ms"
-" FROM " GROWTH_ROWS " WHERE " SAME_BUCKET;
-
-static const char growth_insert[] =
-"INSERT INTO pganalytics.statement_history (" GROWTH_NAMES ", bucket_start, bucket_width, origin)"
+/* CAUTION: no join with the table, whose statistics may be far from the truth: ON CONFLICT goes by key whatever they say. */
+static const char growth_upsert[] =
+"INSERT INTO pganalytics.statement_history AS h (" GROWTH_NAMES ", bucket_start, bucket_width, origin)"
 " SELECT g.*, $17, $18, $19 FROM " GROWTH_ROWS
-" WHERE NOT EXISTS (SELECT FROM pganalytics.statement_history h WHERE " SAME_BUCKET ")";
+" ON CONFLICT (queryid, bucket_start, toplevel, bucket_width, origin) DO UPDATE SET"
+" calls = h.calls + excluded.calls,"
+" rows = h.rows + excluded.rows,"
+" shared_blks_hit = h.shared_blks_hit + excluded.shared_blks_hit,"
+" shared_blks_read = h.shared_blks_read + excluded.shared_blks_read,"
+" shared_blks_dirtied = h.shared_blks_dirtied + excluded.shared_blks_dirtied,"
+" shared_blks_written = h.shared_blks_written + excluded.shared_blks_written,"
+" temp_blks_read = h.temp_blks_read + excluded.temp_blks_read,"
+" temp_blks_written = h.temp_blks_written + excluded.temp_blks_written,"
+" wal_bytes = h.wal_bytes + excluded.wal_bytes,"
+" total_ms = h.total_ms + excluded.total_ms,"
+" sum_squares = h.sum_squares + excluded.sum_squares,"
+" plan_ms = h.plan_ms + excluded.plan_ms,"
+" blk_read_ms = h.blk_read_ms + excluded.blk_read_ms,"
+" blk_write_ms = h.blk_write_ms + excluded.blk_write_ms";
 
 static void
 add_growth(PgamlBatch *batch, int64 queryid, bool toplevel, const HistoryCounters *sum)
@@ -319,13 +318,9 @@ pgaml_history_store_growth(const CollectorState *state, const HistoryEntry *entr
 	};
 	PgamlBatch	batch;
 	int64		calls;
-	uint64		updated;
 
 	pgaml_batch_init(&batch, GROWTH_COLUMNS, growth_types);
 	calls = sum_growth(&batch, entries, n);
-	/* Nobody else writes here now, so an update and an insert do what ON CONFLICT would, for less. */
-	updated = pgaml_batch_exec(&batch, growth_update, lengthof(scalar_types), scalar_types, scalars);
-	if (updated < batch.nrows)
-		pgaml_batch_exec(&batch, growth_insert, lengthof(scalar_types), scalar_types, scalars);
+	pgaml_batch_exec(&batch, growth_upsert, lengthof(scalar_types), scalar_types, scalars);
 	return calls;
 }

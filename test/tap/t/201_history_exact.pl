@@ -9,7 +9,6 @@ use PgamlTap;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $load = 'SELECT $1 AS load';
 my $ran = 0;                # calls of the load since the first tick
@@ -107,7 +106,6 @@ $node->kill9;
 for my $try (1 .. 600)
 {
 	last if $node->start(fail_ok => 1);
-	usleep(100_000);
 	$node->stop('fast', fail_ok => 1);
 }
 ok(comes_back(), 'the server was started again');
