@@ -18,7 +18,9 @@
 #include "ml/core_internal.h"
 #include "ml/stages_fit_internal.h"
 
-#define MODEL_MUST_WIN	0.98	/* the learner serves when its error is below this share of the simpler stage's */
+/* The learner serves when its held-out error is below this share of the simpler stage's. */
+#define MUST_WIN_WARM	0.90	/* a statement's own recent runs are hard to beat, and chance looks like a small win */
+#define MUST_WIN_COLD	0.98
 #define SMEAR_MAX		3.0		/* log; one absurd residual must not set the mean */
 #define SPREAD_DEFAULT	0.5		/* log; when nothing at all is known */
 
@@ -310,7 +312,8 @@ keep_scores(MlFit *fit, MlStageKind kind, const MlHeldOut *held)
 
 /* The learner serves only where it clearly wins; without evidence the simpler stage does. */
 static MlSource
-choose_source(MlStageKind simple, MlStageKind with_model, MlSource otherwise, const MlHeldOut *held)
+choose_source(MlStageKind simple, MlStageKind with_model, MlSource otherwise, double must_win,
+			  const MlHeldOut *held)
 {
 	double		simple_error = 0.0;
 	double		model_error = 0.0;
@@ -324,7 +327,7 @@ choose_source(MlStageKind simple, MlStageKind with_model, MlSource otherwise, co
 		model_error += fabs(held->y[i] - held->center[with_model][i]);
 		n++;
 	}
-	return n > 0 && model_error < MODEL_MUST_WIN * simple_error ? ML_SOURCE_MODEL : otherwise;
+	return n > 0 && model_error < must_win * simple_error ? ML_SOURCE_MODEL : otherwise;
 }
 
 /* Shrink, score and choose on the calibration part. */
@@ -348,8 +351,10 @@ calibrate(MlFit *fit)
 		return status;
 	for (int kind = 0; kind < ML_STAGE_COUNT && status == ML_OK; kind++)
 		status = keep_scores(fit, kind, &held);
-	stages->warm_source = choose_source(ML_STAGE_HISTORY, ML_STAGE_MODEL_WARM, ML_SOURCE_HISTORY, &held);
-	stages->cold_source = choose_source(ML_STAGE_PLANNER, ML_STAGE_MODEL_COLD, ML_SOURCE_PLANNER, &held);
+	stages->warm_source = choose_source(ML_STAGE_HISTORY, ML_STAGE_MODEL_WARM, ML_SOURCE_HISTORY,
+										 MUST_WIN_WARM, &held);
+	stages->cold_source = choose_source(ML_STAGE_PLANNER, ML_STAGE_MODEL_COLD, ML_SOURCE_PLANNER,
+										 MUST_WIN_COLD, &held);
 	pgaml_ml_held_out_free(fit, &held);
 	return status;
 }
