@@ -16,6 +16,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "base/spi_run.h"
 #include "registry/ml_adapter.h"
@@ -140,9 +141,16 @@ pgaml_registry_serving(void)
 						 AllocSetContextCreate(CacheMemoryContext, "pganalytics_ml model",
 											   ALLOCSET_DEFAULT_SIZES), 0);
 	relid = pgaml_registry_relid();
-	before = generation;
 	pgaml_spi_open(&spi);
+	before = generation;
+
+	/*
+	 * CAUTION: the caller's snapshot may be older than the invalidation that
+	 * was already taken in; what it shows must not be kept.
+	 */
+	PushActiveSnapshot(GetLatestSnapshot());
 	(void) pgaml_registry_read(0, true, &memory.allocator, &serving);
+	PopActiveSnapshot();
 	pgaml_spi_close(&spi);
 
 	/* CAUTION: an invalidation that came while reading must not be lost. */

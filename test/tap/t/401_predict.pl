@@ -48,6 +48,16 @@ like($session->query($version), qr/linear_regression/, 'activation is seen by th
 $other->quit;
 $session->quit;
 
+# What an older snapshot still shows is not kept beyond its transaction.
+$session = $node->background_psql('postgres');
+$session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class');
+$node->safe_psql('postgres', 'SELECT activate_model(1)');
+$session->query_safe("SELECT * FROM predict_query_execution($queryid)");
+$session->query_safe('COMMIT');
+like($session->query($version), qr/random_forest/, 'a model read under an old snapshot is not kept');
+$session->quit;
+$node->safe_psql('postgres', "SELECT activate_model($linear)");
+
 # Limits: nothing is left of a run that they end.
 my ($rc, $out, $err) = $node->psql('postgres', q{
 	SELECT train_performance_model(hyperparameters => '{"n_trees": 10000, "max_leaves": 60000, "min_samples_leaf": 1}')});
