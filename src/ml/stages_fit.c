@@ -21,7 +21,6 @@
 /* The learner serves when its held-out error is below this share of the simpler stage's. */
 #define MUST_WIN_WARM	0.90	/* a statement's own recent runs are hard to beat, and chance looks like a small win */
 #define MUST_WIN_COLD	0.98
-#define SMEAR_MAX		3.0		/* log; one absurd residual must not set the mean */
 #define SPREAD_DEFAULT	0.5		/* log; when nothing at all is known */
 
 size_t
@@ -294,7 +293,7 @@ keep_scores(MlFit *fit, MlStageKind kind, const MlHeldOut *held)
 
 		if (!isfinite(residual) || !held->single[i])
 			continue;
-		smear += exp(fmin(residual, SMEAR_MAX));
+		smear += exp(fmin(residual, ML_SMEAR_MAX));
 		all[n++] = fabs(residual) / held->scale[kind][i];
 	}
 	qsort(all, n, sizeof(double), compare_double);

@@ -12,6 +12,7 @@
 #define ML_STAGE_MAX_SCORES	4096	/* order statistics kept per stage */
 #define ML_STAGE_MAX_PLANS	65536	/* plan ids kept */
 #define ML_SPREAD_FLOOR		0.02	/* log; a statement is never thought steadier than this */
+#define ML_SMEAR_MAX		3.0 /* log; one absurd residual or spread must not set the mean */
 #define ML_CONFIDENCE_CAP	0.95
 #define ML_SMALL_TRAINING	100 /* training rows below which confidence is cut */
 

@@ -233,7 +233,8 @@ pgaml_ml_stages_predict(const MlStages *stages, const float *row, int64_t plan, 
 	out->lower = out->center - half;
 	out->upper = out->center + half;
 	out->scale = half / pgaml_ml_normal_quantile(0.5 + coverage / 2.0);
-	out->smear = stages->smear[kind];
+	out->smear = stages->nscores[kind] > 0 ? stages->smear[kind] :
+		exp(fmin(out->scale * out->scale / 2.0, ML_SMEAR_MAX));	/* of a log-normal time */
 	out->in_range = outside == 0;
 	out->novel = plan != 0 && !plan_known(stages, plan);
 	out->confidence = stages->confidence[kind][pgaml_ml_size_group(out->center)] * pow(0.5, outside);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ROW_STEPS		2000	/* elementary steps to ask every stage about a row */
 #define AVERAGE_RUNS	10		/* runs in the moving average */
 #define GROUP_MIN_ROWS	30		/* held-out rows that a size group needs to speak for itself */
 #define REPORT_COVERAGE 0.90
@@ -58,6 +59,7 @@ pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 	float		ahead[ML_STAGE_MAX_FEATURES];
 	float		own[ML_STAGE_MAX_FEATURES];
 	float		scratch[ML_STAGE_MAX_FEATURES];
+	MlTicker	ticker = {.stop = fit->stop, .progress = 1.0};
 
 	memset(held, 0, sizeof(*held));
 	held->n = fit->n[part];
@@ -71,6 +73,11 @@ pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 		int64_t		from = fit->rows[part][i];
 		bool		warm;
 
+		if (pgaml_ml_tick(&ticker, ROW_STEPS))
+		{
+			pgaml_ml_held_out_free(fit, held);
+			return pgaml_ml_stopped(fit->error, "pgaml_ml_stages_fit");
+		}
 		pgaml_ml_stage_row_ahead(fit->layout, data, from, ahead);
 		for (int32_t j = 0; j < fit->layout->nfeatures; j++)
 			own[j] = data->columns[j][from];

@@ -108,8 +108,10 @@ answer_model(PgamlPrediction *out, PgamlKnown *entry, const PgamlServing *servin
 	out->predicted_ms = to_ms(answer->center);
 	out->lower_ms = to_ms(answer->lower);
 	out->upper_ms = to_ms(answer->upper);
+	/* How far its mean is above its median is the statement's own, where that is known. */
 	out->expected_ms = out->predicted_ms *
-		(answer->source == ML_SOURCE_HISTORY ? entry->runs.mean_ratio : answer->smear);
+		(entry->runs.runs >= ML_STAGE_MIN_RUNS || answer->source == ML_SOURCE_HISTORY ?
+		 entry->runs.mean_ratio : answer->smear);
 	out->std_dev_ms = log_normal_std_dev(out->expected_ms, answer->scale);
 	out->confidence = answer->confidence;
 	out->in_range = answer->in_range;
@@ -125,6 +127,7 @@ static void
 no_answer(PgamlPrediction *out, const char *reason)
 {
 	out->source = ML_SOURCE_NONE;
+	out->cache_hit = false;		/* who may not see a statement does not learn that it is here */
 	out->predicted_ms = out->expected_ms = out->lower_ms = out->upper_ms = out->std_dev_ms = get_float8_nan();
 	out->reason = reason;
 }

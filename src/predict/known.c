@@ -4,8 +4,10 @@
  *
  * Everything is read at once (features/load), reduced to one entry per
  * statement and kept for prediction_cache_ttl, so that predicting all of
- * pg_stat_statements reads each statement's features once.  Works without
- * preload and on standbys; writes nothing.
+ * pg_stat_statements reads each statement's features once.  A queryid that is
+ * not there is looked for again, but seldom: pg_stat_statements also holds
+ * those of other databases.  Works without preload and on standbys; writes
+ * nothing.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -19,18 +21,22 @@
 #include "predict/known.h"
 #include "registry/registry.h"
 
+#define MISS_PATIENCE	50		/* look again for a missed queryid after so many times load_us */
+
 static MemoryContext context = NULL;
 static HTAB *known = NULL;
+static HTAB *missed = NULL;		/* queryids that were asked for since, and are not there */
 static TimestampTz loaded_at = 0;
+static int64 load_us = 0;		/* what reading everything took */
 static uint64 loaded_generation = 0;
 static uint64 loaded_collected = 0;
 static double loaded_coverage = 1.0;
 static bool without_counters = false;
 
 static void
-reduce(const PgamlStatementSet *set, const PgamlStatement *statement)
+reduce(HTAB *into, const PgamlStatementSet *set, const PgamlStatement *statement)
 {
-	PgamlKnown *entry = hash_search(known, &statement->queryid, HASH_ENTER, NULL);
+	PgamlKnown *entry = hash_search(into, &statement->queryid, HASH_ENTER, NULL);
 
 	memset(entry, 0, sizeof(*entry));
 	entry->queryid = statement->queryid;
@@ -56,10 +62,12 @@ reload(void)
 	HASH_SEQ_STATUS scan;
 	HASHCTL		info;
 	PgamlSpi	spi;
+	HTAB	   *table;
 
+	known = NULL;				/* until everything is read, whatever fails */
 	if (context != NULL)
 		MemoryContextDelete(context);
-	known = NULL;
+	context = NULL;
 	context = AllocSetContextCreate(CacheMemoryContext, "pganalytics_ml known statements",
 									ALLOCSET_DEFAULT_SIZES);
 	memset(&info, 0, sizeof(info));
@@ -69,16 +77,20 @@ reload(void)
 
 	pgaml_spi_open(&spi);
 	set = pgaml_statements_load(CurrentMemoryContext, true);
-	known = hash_create("pganalytics_ml known statements", 1024, &info,
+	table = hash_create("pganalytics_ml known statements", 1024, &info,
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	hash_seq_init(&scan, set->statements);
 	while ((statement = hash_seq_search(&scan)) != NULL)
-		reduce(set, statement);
+		reduce(table, set, statement);
 	loaded_at = set->loaded_at;
 	loaded_coverage = set->coverage;
 	loaded_generation = pgaml_registry_generation();
 	loaded_collected = pgaml_statements_collected_here();
 	without_counters = set->pgss_missing;
+	info.entrysize = sizeof(int64);
+	missed = hash_create("pganalytics_ml missed statements", 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	load_us = GetCurrentTimestamp() - loaded_at;
+	known = table;
 	pgaml_spi_close(&spi);
 }
 
@@ -91,6 +103,14 @@ outdated(TimestampTz now)
 		(loaded_at < now && loaded_at + (int64) pgaml_prediction_cache_ttl * USECS_PER_SEC <= now);
 }
 
+/* Is it worth reading again for a queryid that is not there? */
+static bool
+look_again(int64 queryid, TimestampTz now)
+{
+	return loaded_at < now &&
+		(hash_search(missed, &queryid, HASH_FIND, NULL) == NULL || loaded_at + MISS_PATIENCE * load_us < now);
+}
+
 PgamlKnown *
 pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage)
 {
@@ -101,12 +121,14 @@ pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage)
 	if (!*cache_hit)
 		reload();
 	entry = hash_search(known, &queryid, HASH_FIND, NULL);
-	if (entry == NULL && loaded_at < now)
+	if (entry == NULL && look_again(queryid, now))
 	{
 		*cache_hit = false;
 		reload();
 		entry = hash_search(known, &queryid, HASH_FIND, NULL);
 	}
+	if (entry == NULL)
+		(void) hash_search(missed, &queryid, HASH_ENTER, NULL);
 	*coverage = loaded_coverage;
 	return entry;
 }

@@ -31,7 +31,7 @@ typedef struct PgamlKnown
 /*
  * Look a queryid up, reading everything again when what the session has is
  * older than prediction_cache_ttl.  A miss reads again too, at most once per
- * client statement.  NULL: unknown.  *coverage as in PgamlStatementSet.
+ * client statement, and seldom for a queryid that was missed before.  NULL: unknown.  *coverage as in PgamlStatementSet.
  */
 extern PgamlKnown *pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage);
 

@@ -102,7 +102,7 @@ pgaml_predict_query_executions(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("queryids must be a one-dimensional array of 1 to %d elements", BATCH_MAX),
 				 errdetail("It has %d dimensions and %d elements.", ARR_NDIM(array), n)));
-	if (ARR_HASNULL(array))
+	if (array_contains_nulls(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("queryids must not contain NULL")));
