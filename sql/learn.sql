@@ -34,10 +34,10 @@ SELECT 'postgres'::regrole, queryid, 0, now() - interval '2 days', now(), queryi
 INSERT INTO pganalytics.execution_samples
   (sampled_at, queryid, plan_id, execution_ms, rows, shared_blks_hit, shared_blks_read, session_id, transaction_no,
    userid, place, application_hash, weight, active_backends, toplevel, outcome, plan_facts)
-SELECT now() - (500 - j) * interval '1 minute', t.queryid, t.queryid * 1000,
-       exp(t.center + t.spread * normal(t.queryid * 1000 + j, 7)), 1, 100, 0, 1, j,
+SELECT now() - (500 - j) * interval '1 minute' + ms * interval '1 millisecond', t.queryid, t.queryid * 1000,
+       ms, 1, 100, 0, 1, j,
        'postgres'::regrole, 1, 0, 1, 1, true, 'done', plan_facts(t.log_cost)
-  FROM truth t, generate_series(1, 500) j;
+  FROM truth t, generate_series(1, 500) j, LATERAL (SELECT exp(t.center + t.spread * normal(t.queryid * 1000 + j, 7)) AS ms) m;
 INSERT INTO pganalytics.statement_recent (queryid, last_at, recent_ms, recent_plans, active_backends, rows_per_call, hit_ratio)
 SELECT queryid, max(sampled_at), array_agg(execution_ms ORDER BY sampled_at)::real[],
        array_agg(plan_id ORDER BY sampled_at), 1, 1, 1
@@ -128,6 +128,7 @@ SELECT queryid, predicted_execution_time_ms, source, reason FROM predict_query_e
 SELECT queryid, reason FROM predict_query_executions(ARRAY[5000000000, -1]);
 SELECT count(*) FROM predict_query_executions('{}');
 SELECT count(*) FROM predict_query_executions(ARRAY[1, NULL]);
+SELECT count(*) FROM predict_query_executions((ARRAY[1, NULL])[1:1]);	-- has a bitmap of NULLs, and none
 SELECT count(*) FROM predict_query_executions(array_fill(1::bigint, ARRAY[1001]));
 \set VERBOSITY default
 SELECT * FROM train_performance_model('neural_network');
@@ -156,11 +157,28 @@ RESET statement_timeout;
 RESET client_min_messages;
 SELECT count(*) FROM pganalytics.training_jobs WHERE status <> 'completed';
 
+-- Executions one after the other: the end of a run is no news of its own time, so noise stays noise.
+BEGIN;
+INSERT INTO pganalytics.statements (queryid, origin, first_seen, last_seen, command_tag, plannable, query)
+SELECT 100 + k, i.origin, now(), now(), 'SELECT', true, 'SELECT' FROM generate_series(1, 5) k, pganalytics.installation i;
+DELETE FROM pganalytics.execution_samples;
+INSERT INTO pganalytics.execution_samples
+  (sampled_at, queryid, plan_id, execution_ms, rows, session_id, transaction_no,
+   userid, place, application_hash, weight, active_backends, toplevel, outcome, plan_facts)
+SELECT now() - interval '1 hour' + sum(ms) OVER (PARTITION BY k ORDER BY j) * interval '1 millisecond', 100 + k, 1, ms, 1, 1, j,
+       'postgres'::regrole, 1, 0, 1, 1, true, 'done', plan_facts(1)
+  FROM (SELECT k, j, exp(7 + 0.8 * normal(k * 1000 + j, 7)) AS ms FROM generate_series(1, 5) k, generate_series(1, 300) j) e;
+SELECT job_id IS NOT NULL AS trained FROM train_performance_model();
+SELECT (m.metrics #>> '{stages,model_warm,mae}')::float8 > 0.5 AS noise
+  FROM pganalytics.query_performance_models m ORDER BY model_id DESC LIMIT 1;
+ROLLBACK;
+
 -- Rights: others see only what pg_stat_statements would show, and change nothing.
 CREATE ROLE learn_nobody;
 CREATE ROLE learn_reader IN ROLE pg_read_all_stats;
 SET ROLE learn_nobody;
 SELECT predict_query_time(1), (predict_query_execution(1)).reason;
+SELECT queryid, cache_hit, coverage FROM predict_query_executions(ARRAY[1, 987654321]);	-- there and not there look the same
 SELECT DISTINCT value, reason FROM query_features(1);
 SELECT * FROM train_performance_model();
 SELECT activate_model(2);

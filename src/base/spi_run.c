@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "base/spi_run.h"
@@ -226,6 +227,15 @@ pgaml_row_float8(HeapTuple tuple, TupleDesc desc, int column)
 	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
 
 	return isnull ? get_float8_nan() : DatumGetFloat8(value);
+}
+
+double
+pgaml_row_seconds(HeapTuple tuple, TupleDesc desc, int column)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(tuple, desc, column, &isnull);
+
+	return isnull ? get_float8_nan() : (double) DatumGetTimestampTz(value) / USECS_PER_SEC;
 }
 
 int64

@@ -59,6 +59,9 @@ extern uint64 pgaml_spi_each(const char *sql, int nargs, const Oid *types, const
 extern double pgaml_row_float8(HeapTuple tuple, TupleDesc desc, int column);
 extern int64 pgaml_row_int8(HeapTuple tuple, TupleDesc desc, int column, int64 otherwise);
 
+/* Column of type timestamptz as s since the PostgreSQL epoch; NaN when NULL. */
+extern double pgaml_row_seconds(HeapTuple tuple, TupleDesc desc, int column);
+
 /*
  * A one-dimensional array column without NULLs: elements in place or copied to the
  * current context, their number returned; 0 and NULL when the column is NULL.

@@ -30,6 +30,7 @@ typedef struct PgamlStatement
 {
 	int64		queryid;		/* hash key */
 	bool		plannable;		/* false: utility or not known yet */
+	double		first_seen;		/* s since the PostgreSQL epoch; NaN */
 	int			nusers;
 	Oid		   *users;			/* who ran it */
 	int64		plan_id;		/* last plan; 0 = none captured */
@@ -59,6 +60,9 @@ typedef struct PgamlStatementSet
 extern PgamlStatementSet *pgaml_statements_load(MemoryContext parent, bool read_only);
 extern void pgaml_statements_free(PgamlStatementSet *set);
 extern PgamlStatement *pgaml_statement_find(const PgamlStatementSet *set, int64 queryid);
+
+/* Number of the bucket in which it was first seen; INT64_MAX when that is not known. */
+extern int64 pgaml_statement_first(const PgamlStatementSet *set, const PgamlStatement *statement);
 
 /* Rises when this very backend collected: what it has read is out of date then. */
 extern uint64 pgaml_statements_collected_here(void);

@@ -59,6 +59,7 @@ enter(Loader *loader, int64 queryid)
 		memset(statement, 0, sizeof(*statement));
 		statement->queryid = queryid;
 		statement->tables.row_width = get_float8_nan();
+		statement->first_seen = get_float8_nan();
 	}
 	return statement;
 }
@@ -162,6 +163,8 @@ user_row(HeapTuple tuple, TupleDesc desc, void *state)
 	int			nrelations;
 
 	add_user(loader, statement, DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull)));
+	statement->first_seen = pgaml_row_seconds(tuple, desc, 7);
+	pgaml_calls_since(&statement->calls, pgaml_statement_first(loader->set, statement));
 	statement->plannable = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull)) && !isnull;
 	if (plan_id == 0 || pgaml_row_array(tuple, desc, 4, FLOAT4OID, &values) != PGAML_PF_COUNT)
 		return true;
@@ -178,7 +181,7 @@ static void
 load_users(Loader *loader)
 {
 	static const char sql[] =
-		"SELECT u.queryid, u.userid, u.plan_id, u.plan_facts, u.relations, s.plannable "
+		"SELECT u.queryid, u.userid, u.plan_id, u.plan_facts, u.relations, s.plannable, s.first_seen "
 		"  FROM pganalytics.statement_users u "
 		"  LEFT JOIN pganalytics.statements s ON s.queryid = u.queryid "
 		"       AND s.origin = (SELECT origin FROM pganalytics.installation) "
@@ -199,7 +202,7 @@ recent_row(HeapTuple tuple, TupleDesc desc, void *state)
 
 	if (n < 1 || pgaml_row_array(tuple, desc, 4, INT8OID, &plans) != n)
 		return true;
-	run.at = pgaml_row_float8(tuple, desc, 2);
+	run.at = pgaml_row_seconds(tuple, desc, 2);
 	run.sigma = 0.0f;
 	run.active = pgaml_row_float8(tuple, desc, 5);
 	run.rows = pgaml_row_float8(tuple, desc, 6);
@@ -218,7 +221,7 @@ static void
 load_recent(Loader *loader)
 {
 	static const char sql[] =
-		"SELECT queryid, extract(epoch FROM last_at - '2000-01-01 00:00:00+00'::timestamptz)::float8, "
+		"SELECT queryid, last_at, "
 		"       recent_ms, recent_plans, active_backends::float8, rows_per_call::float8, hit_ratio::float8 "
 		"  FROM pganalytics.statement_recent";
 
@@ -231,7 +234,7 @@ bucket_row(HeapTuple tuple, TupleDesc desc, void *state)
 {
 	Loader	   *loader = state;
 	PgamlStatement *statement = enter(loader, pgaml_row_int8(tuple, desc, 1, 0));
-	double		start = pgaml_row_float8(tuple, desc, 2);
+	double		start = pgaml_row_seconds(tuple, desc, 2);
 	double		calls = pgaml_row_float8(tuple, desc, 3);
 	double		mean = pgaml_row_float8(tuple, desc, 4) / calls;
 	double		cv = sqrt(Max(pgaml_row_float8(tuple, desc, 5) / calls - mean * mean, 0.0)) / mean;
@@ -256,12 +259,11 @@ static void
 load_buckets(Loader *loader)
 {
 	static const char sql[] =
-		"SELECT queryid, extract(epoch FROM bucket_start - '2000-01-01 00:00:00+00'::timestamptz)::float8, "
-		"       calls::float8, total_ms, sum_squares, rows::float8, "
-		"       shared_blks_hit::float8, shared_blks_read::float8 "
+		"SELECT queryid, bucket_start, sum(calls::float8), sum(total_ms), sum(sum_squares), sum(rows::float8), "
+		"       sum(shared_blks_hit::float8), sum(shared_blks_read::float8) "
 		"  FROM pganalytics.statement_history "
 		" WHERE bucket_start >= $1 AND bucket_width = $2 AND queryid <> 0 "
-		" ORDER BY queryid, bucket_start";
+		" GROUP BY queryid, bucket_start ORDER BY queryid, bucket_start";
 	PgamlStatementSet *set = loader->set;
 	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
 	Datum		values[2];
@@ -383,6 +385,12 @@ PgamlStatement *
 pgaml_statement_find(const PgamlStatementSet *set, int64 queryid)
 {
 	return hash_search(set->statements, &queryid, HASH_FIND, NULL);
+}
+
+int64
+pgaml_statement_first(const PgamlStatementSet *set, const PgamlStatement *statement)
+{
+	return isnan(statement->first_seen) ? INT64_MAX : (int64) floor(statement->first_seen / set->bucket_width);
 }
 
 void

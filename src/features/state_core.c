@@ -120,6 +120,14 @@ pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out)
 }
 
 void
+pgaml_calls_since(PgamlCalls *calls, int64_t bucket)
+{
+	if (!calls->dated || bucket < calls->first)
+		calls->first = bucket;
+	calls->dated = true;
+}
+
+void
 pgaml_calls_push(PgamlCalls *calls, int64_t bucket, double ncalls)
 {
 	int			newest = (calls->next + PGAML_RECENT_BUCKETS - 1) % PGAML_RECENT_BUCKETS;
@@ -130,8 +138,7 @@ pgaml_calls_push(PgamlCalls *calls, int64_t bucket, double ncalls)
 			calls->calls[newest] += ncalls;
 		return;
 	}
-	if (calls->n == 0)
-		calls->first = bucket;
+	pgaml_calls_since(calls, bucket);
 	calls->bucket[calls->next] = bucket;
 	calls->calls[calls->next] = ncalls;
 	calls->next = (calls->next + 1) % PGAML_RECENT_BUCKETS;
@@ -148,9 +155,9 @@ pgaml_calls_summary(const PgamlCalls *calls, int64_t as_of, double per_hour, Pga
 	double		peak = 0.0;
 
 	out->mean = out->std_dev = out->peak = NAN;
-	if (calls->n > 0 && calls->first > from)
+	if (calls->first > from)
 		from = calls->first;
-	out->buckets = calls->n > 0 && as_of > from ? (int) (as_of - from) : 0;
+	out->buckets = calls->dated && as_of > from ? (int) (as_of - from) : 0;
 	if (out->buckets == 0)
 		return;
 	for (int i = 0; i < calls->n; i++)

@@ -10,6 +10,7 @@
 #ifndef PGAML_FEATURES_STATE_CORE_H
 #define PGAML_FEATURES_STATE_CORE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define PGAML_RECENT_RUNS		32	/* as kept in statement_recent */
@@ -57,7 +58,8 @@ typedef struct PgamlCalls
 {
 	int			n;
 	int			next;
-	int64_t		first;			/* number of the first bucket ever seen */
+	int64_t		first;			/* number of the bucket it is known since */
+	bool		dated;			/* first is set */
 	int64_t		bucket[PGAML_RECENT_BUCKETS];	/* start / width */
 	double		calls[PGAML_RECENT_BUCKETS];
 } PgamlCalls;
@@ -74,6 +76,9 @@ extern void pgaml_runs_push(PgamlRuns *runs, const PgamlRun *run);
 
 /* As of now, for a statement whose present plan is plan (0 = unknown). */
 extern void pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out);
+
+/* It is known since this bucket, or since an earlier one; buckets without calls count from then on. */
+extern void pgaml_calls_since(PgamlCalls *calls, int64_t bucket);
 
 /* Calls of a bucket; the same bucket again adds up; older ones than the newest are ignored. */
 extern void pgaml_calls_push(PgamlCalls *calls, int64_t bucket, double ncalls);

@@ -3,8 +3,9 @@
  *		Reads history and captured executions into columns to learn from.
  *
  * One ordered stream per statement is replayed through the same state that
- * prediction uses, so that every row's lags are as of its own moment and
- * nothing of the future leaks in.  A statement with captured executions is
+ * prediction uses, so that every row's lags are as of the moment it started
+ * and nothing of the future leaks in: a run tells of itself only once it has
+ * ended.  Sizes of tables are the exception: the catalog has only today's.  A statement with captured executions is
  * learnt from these, another one from its statement-hours.  Size is computed
  * and compared with training_memory before anything is read; rows beyond it
  * are thinned evenly.
@@ -33,7 +34,7 @@
 typedef enum EventKind
 {
 	EVENT_BUCKET,				/* a bucket of history has ended */
-	EVENT_SAMPLE				/* an execution has ended */
+	EVENT_SAMPLE				/* an execution, at its start */
 } EventKind;
 
 /* Memory of the server over time. */
@@ -49,12 +50,16 @@ typedef struct Reader
 	PgamlStatementSet *set;
 	MemoryPoint *memory;
 	int64		nmemory;
+	double		since;			/* start of the window, s since the PostgreSQL epoch */
 	int64		queryid;		/* of the statement being replayed; 0 = none yet */
 	int32		group;
 	PgamlStatement *statement;	/* its tables; NULL when not loaded */
 	bool		captured;
-	PgamlRuns	runs;
+	PgamlRuns	runs;			/* that have ended */
 	PgamlCalls	calls;
+	PgamlRun   *pending;		/* that have started; the first to end is last */
+	int			npending;
+	int			pending_room;
 } Reader;
 
 /* One row of the stream. */
@@ -76,7 +81,7 @@ memory_row(HeapTuple tuple, TupleDesc desc, void *state)
 	Reader	   *reader = state;
 	MemoryPoint *point = &reader->memory[reader->nmemory++];
 
-	point->at = pgaml_row_float8(tuple, desc, 1);
+	point->at = pgaml_row_seconds(tuple, desc, 1);
 	point->percent = pgaml_row_float8(tuple, desc, 2);
 	return true;
 }
@@ -87,7 +92,7 @@ read_memory(Reader *reader, TimestampTz since)
 	static const char count_sql[] =
 		"SELECT count(*) FROM pganalytics.system_history WHERE bucket_start >= $1";
 	static const char sql[] =
-		"SELECT extract(epoch FROM bucket_start - '2000-01-01 00:00:00+00'::timestamptz)::float8, available_memory_pct "
+		"SELECT bucket_start, available_memory_pct "
 		"  FROM pganalytics.system_history WHERE bucket_start >= $1 ORDER BY 1 LIMIT $2";
 	Oid			types[] = {TIMESTAMPTZOID, INT8OID};
 	Datum		values[2];
@@ -157,6 +162,35 @@ next_statement(Reader *reader, int64 queryid)
 	reader->captured = reader->statement != NULL && reader->statement->captured;
 	memset(&reader->runs, 0, sizeof(reader->runs));
 	memset(&reader->calls, 0, sizeof(reader->calls));
+	reader->npending = 0;
+	/* What ran before the window is not known, so it does not count as nothing. */
+	if (reader->statement != NULL)
+		pgaml_calls_since(&reader->calls, Max(pgaml_statement_first(reader->set, reader->statement),
+											  (int64) floor(reader->since / reader->set->bucket_width) + 1));
+}
+
+/* What had ended by then is known. */
+static void
+end_runs(Reader *reader, double at)
+{
+	while (reader->npending > 0 && reader->pending[reader->npending - 1].at <= at)
+		pgaml_runs_push(&reader->runs, &reader->pending[--reader->npending]);
+}
+
+/* Keep a run until it has ended. */
+static void
+start_run(Reader *reader, const PgamlRun *run)
+{
+	int			i = reader->npending++;
+
+	if (i == reader->pending_room)
+	{
+		reader->pending_room *= 2;
+		reader->pending = repalloc(reader->pending, sizeof(PgamlRun) * reader->pending_room);
+	}
+	for (; i > 0 && reader->pending[i - 1].at <= run->at; i--)
+		reader->pending[i] = reader->pending[i - 1];
+	reader->pending[i] = *run;
 }
 
 static void
@@ -195,9 +229,11 @@ replay(Reader *reader, Event *event)
 	if (event->kind == EVENT_SAMPLE)
 	{
 		log_ms = log(Max(event->ms, LEAST_MS));
+		end_runs(reader, event->at);
 		add_row(reader, event, log_ms, true);
 		event->run.log_ms = log_ms;
-		pgaml_runs_push(&reader->runs, &event->run);
+		event->run.at = event->at + event->ms / 1000.0;
+		start_run(reader, &event->run);
 		return;
 	}
 	if (!reader->captured && event->ms > 0.0)
@@ -231,7 +267,7 @@ event_row(HeapTuple tuple, TupleDesc desc, void *state)
 		next_statement(reader, queryid);
 	memset(&event, 0, sizeof(event));
 	event.kind = (EventKind) pgaml_row_int8(tuple, desc, 3, 0);
-	event.at = pgaml_row_float8(tuple, desc, 2);
+	event.at = pgaml_row_seconds(tuple, desc, 2);
 	event.plan = pgaml_row_int8(tuple, desc, 4, 0);
 	event.ms = pgaml_row_float8(tuple, desc, 5);
 	event.squares = pgaml_row_float8(tuple, desc, 6);
@@ -247,7 +283,6 @@ event_row(HeapTuple tuple, TupleDesc desc, void *state)
 	return true;
 }
 
-#define EPOCH(expr) "extract(epoch FROM " expr " - '2000-01-01 00:00:00+00'::timestamptz)::float8"
 #define PLANNABLE(alias) \
 	"EXISTS (SELECT 1 FROM pganalytics.statements s WHERE s.queryid = " alias ".queryid AND s.plannable)"
 
@@ -255,15 +290,15 @@ static void
 read_events(Reader *reader, TimestampTz since)
 {
 	static const char sql[] =
-		"SELECT e.queryid, " EPOCH("e.sampled_at") " AS at, 1::int8 AS kind, e.plan_id, e.execution_ms, NULL::float8, "
+		"SELECT e.queryid, e.sampled_at - e.execution_ms * interval '1 millisecond' AS at, 1::int8 AS kind, e.plan_id, e.execution_ms, NULL::float8, "
 		"       1::float8, e.rows::float8, e.shared_blks_hit::float8, e.shared_blks_read::float8, "
 		"       e.active_backends::float8, e.plan_facts, e.session_id, e.transaction_no, e.place "
 		"  FROM pganalytics.execution_samples e "
 		" WHERE e.sampled_at >= $1 AND e.outcome = 'done' AND " PLANNABLE("e")
 		"UNION ALL "
-		"SELECT h.queryid, " EPOCH("h.bucket_start") " + $2, 0, 0, sum(h.total_ms), sum(h.sum_squares), "
-		"       sum(h.calls)::float8, sum(h.rows)::float8, sum(h.shared_blks_hit)::float8, "
-		"       sum(h.shared_blks_read)::float8, NULL, NULL, 0, 0, 0 "
+		"SELECT h.queryid, h.bucket_start + $2 * interval '1 second', 0, 0, sum(h.total_ms), sum(h.sum_squares), "
+		"       sum(h.calls::float8), sum(h.rows::float8), sum(h.shared_blks_hit::float8), "
+		"       sum(h.shared_blks_read::float8), NULL, NULL, 0, 0, 0 "
 		"  FROM pganalytics.statement_history h "
 		" WHERE h.bucket_start >= $1 AND h.bucket_width = $2 AND h.queryid <> 0 AND " PLANNABLE("h")
 		" GROUP BY h.queryid, h.bucket_start "
@@ -397,11 +432,13 @@ pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	PgamlDataset *dataset = palloc0(sizeof(PgamlDataset));
-	Reader		reader = {.dataset = dataset};
+	Reader		reader = {.dataset = dataset, .pending_room = 16};
 	TimestampTz since = pgaml_clock_now() - request->lookback_days * USECS_PER_DAY;
 	TimestampTz first;
 	int64		nrows;
 
+	reader.since = (double) since / USECS_PER_SEC;
+	reader.pending = palloc(sizeof(PgamlRun) * reader.pending_room);
 	reader.set = pgaml_statements_load(context, false);
 	nrows = count_rows(since, reader.set->bucket_width, &first);
 	if (nrows < pgaml_min_training_samples)
@@ -414,8 +451,8 @@ pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context)
 	allocate(dataset, nrows / dataset->keep_every + 1);
 	read_memory(&reader, since);
 	read_events(&reader, since);
-	if (dataset->data.nrows == 0)
-		too_few(0, first);
+	if (dataset->seen < pgaml_min_training_samples)
+		too_few(dataset->seen, first);
 	finish(&reader);
 	pgaml_statements_free(reader.set);
 	MemoryContextSwitchTo(old);

@@ -173,6 +173,34 @@ only_complete_and_recent_buckets_count(void **state)
 	assert_int_equal(rate.buckets, 0);
 }
 
+/* Prediction sees the newest buckets only; the mean must not depend on that. */
+static void
+a_statement_counts_since_it_is_known(void **state)
+{
+	PgamlCalls	replayed = {0};
+	PgamlCalls	loaded = {0};
+	PgamlCallsSummary a;
+	PgamlCallsSummary b;
+
+	(void) state;
+	for (int64_t day = 0; day < 30; day++)
+		pgaml_calls_push(&replayed, day * 20, 48);
+	pgaml_calls_since(&loaded, 0);
+	pgaml_calls_push(&loaded, 580, 48);
+	pgaml_calls_summary(&replayed, 582, 1.0, &a);
+	pgaml_calls_summary(&loaded, 582, 1.0, &b);
+	assert_int_equal(b.buckets, PGAML_RECENT_BUCKETS);
+	assert_float_equal(a.mean, 96.0 / 24, 1e-9);	/* 560 and 580 */
+	assert_float_equal(b.mean, 48.0 / 24, 1e-9);
+	pgaml_calls_since(&loaded, 575);
+	assert_int_equal(loaded.first, 0);
+	memset(&loaded, 0, sizeof(loaded));
+	pgaml_calls_since(&loaded, 10);
+	pgaml_calls_summary(&loaded, 600, 1.0, &b); /* known, and did not run */
+	assert_int_equal(b.buckets, PGAML_RECENT_BUCKETS);
+	assert_float_equal(b.mean, 0.0, 1e-9);
+}
+
 static void
 log_median_inverts_the_log_normal_mean(void **state)
 {
@@ -199,6 +227,7 @@ main(void)
 		cmocka_unit_test(a_bucket_brings_its_own_spread_and_mean),
 		cmocka_unit_test(empty_buckets_count_as_zero_calls),
 		cmocka_unit_test(only_complete_and_recent_buckets_count),
+		cmocka_unit_test(a_statement_counts_since_it_is_known),
 		cmocka_unit_test(log_median_inverts_the_log_normal_mean),
 	};
 
