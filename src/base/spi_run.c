@@ -81,6 +81,26 @@ pgaml_spi_inside(void)
 	return open_brackets > 0;
 }
 
+/*
+ * Until the bracket closes: pinned search_path; our own statements are no
+ * part of the workload, and neither compiled nor run in parallel.
+ */
+static void
+set_in_bracket(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"jit", "off"},
+		{"max_parallel_workers_per_gather", "0"},
+		{"pg_stat_statements.track", "none"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		if (GetConfigOption(settings[i][0], true, false) != NULL)
+			(void) set_config_option(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_SESSION,
+									 GUC_ACTION_SAVE, true, 0, false);
+}
+
 void
 pgaml_spi_open(PgamlSpi *spi)
 {
@@ -98,8 +118,7 @@ pgaml_spi_open(PgamlSpi *spi)
 	SetUserIdAndSecContext(owner, spi->saved_context | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	spi->guc_level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_in_bracket();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "could not connect to SPI");
 	gone = palloc0(sizeof(MemoryContextCallback));

@@ -4,7 +4,7 @@
  *
  * Inside the bracket the current user is the owner of the extension and
  * search_path is pinned to pg_catalog, so that nobody's objects or rights
- * play a part.  Callers check rights before they open it (base/acl.h).
+ * play a part; and pg_stat_statements does not count what runs inside.  Callers check rights before they open it (base/acl.h).
  * Statements are constants with parameters and schema-qualified names.
  * After an ERROR, (sub)transaction abort restores everything.
  *-------------------------------------------------------------------------

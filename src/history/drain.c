@@ -458,6 +458,7 @@ pgaml_history_drain(void)
 
 	if (pgaml_shared == NULL)
 		return 0;
+	pgaml_history_lock();
 	drain_facts();
 	stored = drain_samples();
 	pgaml_capture_next_tick();

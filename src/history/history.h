@@ -28,12 +28,6 @@ typedef struct PgamlTick
  */
 extern void pgaml_history_lock(void);
 
-/*
- * Until the bracket closes: our own statements stay out of pg_stat_statements,
- * and are neither compiled nor run in parallel.
- */
-extern void pgaml_history_quiet(void);
-
 /* Read pg_stat_statements once and add its growth to history. */
 extern void pgaml_history_collect(PgamlTick *tick);
 

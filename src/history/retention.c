@@ -120,7 +120,6 @@ pgaml_history_retire(void)
 {
 	TimestampTz now = pgaml_clock_now();
 
-	pgaml_history_quiet();
 	pgaml_history_lock();
 	if (!claim(now))
 		return;

@@ -239,7 +239,6 @@ pgaml_history_collect(PgamlTick *tick)
 	INSTR_TIME_SET_CURRENT(start);
 	memset(tick, 0, sizeof(PgamlTick));
 	memset(&run, 0, sizeof(Collect));
-	pgaml_history_quiet();
 	pgaml_history_source_open(&run.source);
 	pgaml_history_state_lock(&run.state);
 	fill_present(&run);

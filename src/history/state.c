@@ -25,26 +25,6 @@
 #include "history/history.h"
 #include "history/history_internal.h"
 
-static void
-set_here(const char *name, const char *value)
-{
-	(void) set_config_option(name, value, superuser() ? PGC_SUSET : PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, WARNING, false);
-}
-
-/*
- * Until the bracket closes: our own statements do not count as workload, and
- * are neither compiled nor run in parallel.
- */
-void
-pgaml_history_quiet(void)
-{
-	if (superuser())
-		set_here("pg_stat_statements.track", "none");
-	set_here("jit", "off");
-	set_here("max_parallel_workers_per_gather", "0");
-}
-
 static Datum
 value_at(int column, bool *isnull)
 {

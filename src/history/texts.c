@@ -173,7 +173,6 @@ pgaml_history_read_texts(bool force)
 	Oid			type = TIMESTAMPTZOID;
 	Datum		value = TimestampTzGetDatum(now);
 
-	pgaml_history_quiet();
 	pgaml_history_state_lock(&state);
 	if (!any_unknown() || !(force || is_due(&state, now)))
 		return;
