@@ -51,6 +51,13 @@ quantile(const float *sorted, int n, double q)
 	return low + 1 < n ? (float) (sorted[low] + (at - low) * (sorted[low + 1] - sorted[low])) : sorted[n - 1];
 }
 
+/* Where the i-th newest run stands. */
+static int
+place_of(const PgamlRuns *runs, int i)
+{
+	return (runs->next + 2 * PGAML_RECENT_RUNS - 1 - i) % PGAML_RECENT_RUNS;
+}
+
 static float
 mean_known(const float *values, int n)
 {
@@ -66,19 +73,24 @@ mean_known(const float *values, int n)
 	return known > 0 ? (float) (sum / known) : NAN;
 }
 
-/* Numbers of the runs of the present plan if there are enough of them, else of all. */
+/*
+ * How many of the newest runs count.  After a change of plan only those of
+ * the present plan do, once they are enough; a statement whose plans
+ * alternate is what all its runs say, for nobody knows which comes next.
+ */
 static int
-relevant_runs(const PgamlRuns *runs, int64_t plan, int *out)
+relevant_runs(const PgamlRuns *runs, int64_t plan)
 {
-	int			same = 0;
-	int			n = 0;
+	int			since = 0;
 
-	for (int i = 0; i < runs->n; i++)
-		same += plan != 0 && runs->plan[i] == plan;
-	for (int i = 0; i < runs->n; i++)
-		if (same < PGAML_SAME_PLAN_RUNS || runs->plan[i] == plan)
-			out[n++] = i;
-	return n;
+	while (since < runs->n && plan != 0 && runs->plan[place_of(runs, since)] == plan)
+		since++;
+	if (since < PGAML_SAME_PLAN_RUNS)
+		return runs->n;
+	for (int i = since; i < runs->n; i++)
+		if (runs->plan[place_of(runs, i)] == plan)
+			return runs->n;
+	return since;
 }
 
 /* Spread between the runs and within them, as of one execution; NaN when neither is known. */
@@ -93,12 +105,11 @@ total_spread(const float *sorted, int n, double within)
 void
 pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out)
 {
-	int			which[PGAML_RECENT_RUNS];
 	float		values[PGAML_RECENT_RUNS];
 	double		within = 0.0;
 	double		sum = 0.0;
 
-	out->runs = relevant_runs(runs, plan, which);
+	out->runs = relevant_runs(runs, plan);
 	out->center = out->spread = out->mean_ratio = NAN;
 	out->rows = mean_known(runs->rows, runs->n);
 	out->hit_ratio = mean_known(runs->hit_ratio, runs->n);
@@ -107,15 +118,21 @@ pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out)
 		return;
 	for (int i = 0; i < out->runs; i++)
 	{
-		values[i] = runs->log_ms[which[i]];
-		within += (double) runs->sigma[which[i]] * runs->sigma[which[i]] / out->runs;
+		int			at = place_of(runs, i);
+
+		values[i] = runs->log_ms[at];
+		within += (double) runs->sigma[at] * runs->sigma[at] / out->runs;
 	}
 	sort_floats(values, out->runs);
 	out->center = quantile(values, out->runs, 0.5);
 	out->spread = total_spread(values, out->runs, within);
 	/* the mean of a log-normal run is exp(its median + sigma^2 / 2) */
 	for (int i = 0; i < out->runs; i++)
-		sum += exp(runs->log_ms[which[i]] + runs->sigma[which[i]] * runs->sigma[which[i]] / 2.0 - out->center);
+	{
+		int			at = place_of(runs, i);
+
+		sum += exp(runs->log_ms[at] + runs->sigma[at] * runs->sigma[at] / 2.0 - out->center);
+	}
 	out->mean_ratio = (float) (sum / out->runs);
 }
 

@@ -15,7 +15,7 @@
 
 #define PGAML_RECENT_RUNS		32	/* as kept in statement_recent */
 #define PGAML_RECENT_BUCKETS	24
-#define PGAML_SAME_PLAN_RUNS	5	/* runs of the present plan that let it speak alone */
+#define PGAML_SAME_PLAN_RUNS	5	/* runs since a change of plan that let the present one speak alone */
 
 /* The newest runs. */
 typedef struct PgamlRuns

@@ -101,6 +101,22 @@ present_plan_speaks_alone_when_seen_enough(void **state)
 }
 
 static void
+alternating_plans_speak_together(void **state)
+{
+	PgamlRuns	runs = {0};
+	PgamlRunsSummary summary;
+
+	(void) state;
+	for (int i = 0; i < 20; i++)
+		push(&runs, i % 2 ? 5.0 : 1.0, 1 + i % 2, i);
+	for (int i = 0; i < 2 * PGAML_SAME_PLAN_RUNS; i++)
+		push(&runs, 5.0, 2, 20 + i);
+	pgaml_runs_summary(&runs, 2, &summary);
+	assert_int_equal(summary.runs, 30);
+	assert_true(summary.spread > 1.0);
+}
+
+static void
 only_the_newest_runs_are_kept(void **state)
 {
 	PgamlRuns	runs = {0};
@@ -223,6 +239,7 @@ main(void)
 		cmocka_unit_test(centre_is_the_median_and_one_outlier_does_not_move_it),
 		cmocka_unit_test(spread_of_normal_errors_is_their_standard_deviation),
 		cmocka_unit_test(present_plan_speaks_alone_when_seen_enough),
+		cmocka_unit_test(alternating_plans_speak_together),
 		cmocka_unit_test(only_the_newest_runs_are_kept),
 		cmocka_unit_test(a_bucket_brings_its_own_spread_and_mean),
 		cmocka_unit_test(empty_buckets_count_as_zero_calls),
