@@ -11,6 +11,7 @@ INSERT INTO small SELECT i, 'name' FROM generate_series(1, 100) i;
 VACUUM ANALYZE big;
 VACUUM ANALYZE small;
 SET pganalytics_ml.overhead_budget = 1;
+SET pganalytics_ml.prediction_cache_ttl = 0;
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;
 

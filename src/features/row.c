@@ -44,7 +44,7 @@ fill_lags(const PgamlRuns *runs, const PgamlRunsSummary *summary, double at, flo
 	row[PGAML_F_LAG_CENTER] = summary->center;
 	row[PGAML_F_LAG_SPREAD] = summary->spread;
 	row[PGAML_F_LAG_RUNS] = summary->runs;
-	row[PGAML_F_LAG_AGE] = log1p(Max(at - runs->last_at, 0.0));
+	row[PGAML_F_LAG_AGE] = log1p(Max(at - pgaml_runs_newest_at(runs), 0.0));
 	row[PGAML_F_LAG_ROWS] = log1p(summary->rows);
 	row[PGAML_F_LAG_HIT_RATIO] = summary->hit_ratio;
 }

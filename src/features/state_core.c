@@ -10,6 +10,13 @@
 
 #define NORMAL_P10_TO_P90	2.5631031	/* standard deviations between the 10 % and 90 % quantiles */
 
+/* Where the i-th newest run stands. */
+static int
+place_of(const PgamlRuns *runs, int i)
+{
+	return (runs->next + 2 * PGAML_RECENT_RUNS - 1 - i) % PGAML_RECENT_RUNS;
+}
+
 void
 pgaml_runs_push(PgamlRuns *runs, const PgamlRun *run)
 {
@@ -21,10 +28,29 @@ pgaml_runs_push(PgamlRuns *runs, const PgamlRun *run)
 	runs->rows[i] = run->rows;
 	runs->hit_ratio[i] = run->hit_ratio;
 	runs->active[i] = run->active;
-	runs->last_at = run->at;
+	runs->at[i] = run->at;
 	runs->next = (i + 1) % PGAML_RECENT_RUNS;
 	if (runs->n < PGAML_RECENT_RUNS)
 		runs->n++;
+}
+
+void
+pgaml_runs_forget(PgamlRuns *runs, double before)
+{
+	while (runs->n > 0 && runs->at[place_of(runs, runs->n - 1)] < before)
+		runs->n--;
+}
+
+double
+pgaml_runs_newest_at(const PgamlRuns *runs)
+{
+	return runs->n > 0 ? runs->at[place_of(runs, 0)] : NAN;
+}
+
+int64_t
+pgaml_runs_newest_plan(const PgamlRuns *runs)
+{
+	return runs->n > 0 ? runs->plan[place_of(runs, 0)] : 0;
 }
 
 static void
@@ -51,25 +77,22 @@ quantile(const float *sorted, int n, double q)
 	return low + 1 < n ? (float) (sorted[low] + (at - low) * (sorted[low + 1] - sorted[low])) : sorted[n - 1];
 }
 
-/* Where the i-th newest run stands. */
-static int
-place_of(const PgamlRuns *runs, int i)
-{
-	return (runs->next + 2 * PGAML_RECENT_RUNS - 1 - i) % PGAML_RECENT_RUNS;
-}
-
+/* Mean of what is known of the runs; values is one of their arrays. */
 static float
-mean_known(const float *values, int n)
+mean_known(const PgamlRuns *runs, const float *values)
 {
 	double		sum = 0.0;
 	int			known = 0;
 
-	for (int i = 0; i < n; i++)
-		if (!isnan(values[i]))
-		{
-			sum += values[i];
-			known++;
-		}
+	for (int i = 0; i < runs->n; i++)
+	{
+		float		value = values[place_of(runs, i)];
+
+		if (isnan(value))
+			continue;
+		sum += value;
+		known++;
+	}
 	return known > 0 ? (float) (sum / known) : NAN;
 }
 
@@ -111,9 +134,9 @@ pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out)
 
 	out->runs = relevant_runs(runs, plan);
 	out->center = out->spread = out->mean_ratio = NAN;
-	out->rows = mean_known(runs->rows, runs->n);
-	out->hit_ratio = mean_known(runs->hit_ratio, runs->n);
-	out->active = mean_known(runs->active, runs->n);
+	out->rows = mean_known(runs, runs->rows);
+	out->hit_ratio = mean_known(runs, runs->hit_ratio);
+	out->active = mean_known(runs, runs->active);
 	if (out->runs == 0)
 		return;
 	for (int i = 0; i < out->runs; i++)

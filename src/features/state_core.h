@@ -22,7 +22,7 @@ typedef struct PgamlRuns
 {
 	int			n;				/* used, at most PGAML_RECENT_RUNS */
 	int			next;			/* where the next one goes */
-	double		last_at;		/* s, any epoch; time of the newest */
+	double		at[PGAML_RECENT_RUNS];	/* s, any epoch */
 	float		log_ms[PGAML_RECENT_RUNS];
 	float		sigma[PGAML_RECENT_RUNS];	/* log; spread within what the run stands for */
 	int64_t		plan[PGAML_RECENT_RUNS];	/* 0 = unknown */
@@ -73,6 +73,13 @@ typedef struct PgamlCallsSummary
 } PgamlCallsSummary;
 
 extern void pgaml_runs_push(PgamlRuns *runs, const PgamlRun *run);
+
+/* Forget the runs before a moment. */
+extern void pgaml_runs_forget(PgamlRuns *runs, double before);
+
+/* Time of the newest run, NaN without one; and its plan, 0 without one. */
+extern double pgaml_runs_newest_at(const PgamlRuns *runs);
+extern int64_t pgaml_runs_newest_plan(const PgamlRuns *runs);
 
 /* As of now, for a statement whose present plan is plan (0 = unknown). */
 extern void pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out);

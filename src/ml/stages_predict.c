@@ -230,6 +230,8 @@ pgaml_ml_stages_predict(const MlStages *stages, const float *row, int64_t plan, 
 
 	out->source = source_of[kind];
 	out->center = pgaml_ml_stage_center(stages, kind, row, scratch);
+	if (!isfinite(out->center))	/* absurd coefficients of an imported model */
+		out->source = ML_SOURCE_NONE;
 	out->lower = out->center - half;
 	out->upper = out->center + half;
 	out->scale = half / pgaml_ml_normal_quantile(0.5 + coverage / 2.0);

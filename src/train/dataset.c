@@ -210,7 +210,8 @@ add_row(Reader *reader, const Event *event, double log_ms, bool single)
 	moment.per_hour = SECONDS_PER_HOUR / reader->set->bucket_width;
 	moment.memory_pct = memory_at(reader, event->at);
 	pgaml_feature_row(reader->statement ? &reader->statement->tables : &no_tables, &reader->runs,
-					  &reader->calls, event->plan, event->plan_values, &moment, row, &summary);
+					  &reader->calls, pgaml_runs_newest_plan(&reader->runs), event->plan_values,
+					  &moment, row, &summary);
 	for (int i = 0; i < PGAML_F_COUNT; i++)
 		dataset->columns[i][n] = row[i];
 	dataset->target[n] = log_ms;
@@ -243,6 +244,9 @@ replay(Reader *reader, Event *event)
 
 		log_ms = pgaml_log_median(mean, cv);
 		event->run.sigma = pgaml_log_sigma(cv);
+		/* As far back as prediction looks. */
+		pgaml_runs_forget(&reader->runs,
+						  event->at - (double) PGAML_RECENT_BUCKETS * reader->set->bucket_width);
 		/* A captured plan is the last one; a bucket does not know which plan it ran. */
 		event->plan_values = reader->statement ? reader->statement->plan_values : NULL;
 		add_row(reader, event, log_ms, false);

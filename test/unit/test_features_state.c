@@ -129,7 +129,18 @@ only_the_newest_runs_are_kept(void **state)
 	assert_int_equal(summary.runs, PGAML_RECENT_RUNS);
 	assert_float_equal(summary.center, 1.0, 1e-6);
 	assert_float_equal(summary.mean_ratio, 1.0, 1e-6);
-	assert_float_equal(runs.last_at, 999, 1e-9);
+	assert_float_equal(pgaml_runs_newest_at(&runs), 999, 1e-9);
+	assert_int_equal(pgaml_runs_newest_plan(&runs), 1);
+	pgaml_runs_forget(&runs, 990);
+	pgaml_runs_summary(&runs, 1, &summary);
+	assert_int_equal(summary.runs, 10);
+	pgaml_runs_forget(&runs, 2000);
+	assert_true(isnan(pgaml_runs_newest_at(&runs)));
+	assert_int_equal(pgaml_runs_newest_plan(&runs), 0);
+	push(&runs, 3.0, 1, 2001);
+	pgaml_runs_summary(&runs, 1, &summary);
+	assert_int_equal(summary.runs, 1);
+	assert_float_equal(summary.center, 3.0, 1e-6);
 }
 
 static void

@@ -1,6 +1,8 @@
 /*-------------------------------------------------------------------------
- * sql.c
+ * features_sql.c
  *		query_features(): the vector that predictions of a statement rest on.
+ *
+ * The same row that a prediction would use now, from what the session knows.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -8,12 +10,12 @@
 #include <math.h>
 
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "base/acl.h"
 #include "base/export.h"
-#include "base/spi_run.h"
-#include "features/features.h"
+#include "predict/known.h"
 
 #define FEATURE_COLUMNS 7
 
@@ -50,23 +52,17 @@ Datum
 pgaml_query_features(PG_FUNCTION_ARGS)
 {
 	int64		queryid = PG_GETARG_INT64(0);
-	PgamlStatement *statement;
-	PgamlStatementSet *set;
-	PgamlRunsSummary summary;
+	const PgamlKnown *entry = NULL;
 	const char *instead = NULL;
-	float		row[PGAML_F_COUNT];
-	PgamlSpi	spi;
+	bool		cache_hit;
+	double		coverage;
 
 	InitMaterializedSRF(fcinfo, 0);
-	pgaml_spi_open(&spi);
-	set = pgaml_statements_load(CurrentMemoryContext, true);
-	statement = queryid != 0 ? pgaml_statement_find(set, queryid) : NULL;
-	if (statement != NULL && pgaml_acl_may_see(spi.saved_userid, statement->users, statement->nusers))
-		pgaml_statement_row(set, statement, set->loaded_at, row, &summary);
-	else
+	if (queryid != 0)
+		entry = pgaml_known_find(queryid, &cache_hit, &coverage);
+	if (entry == NULL || !pgaml_acl_may_see(GetUserId(), entry->users, entry->nusers))
 		instead = "unknown query identifier, or one that only other users ran";
 	for (int i = 0; i < PGAML_F_COUNT; i++)
-		put_feature((ReturnSetInfo *) fcinfo->resultinfo, i, instead ? NAN : row[i], instead);
-	pgaml_spi_close(&spi);
+		put_feature((ReturnSetInfo *) fcinfo->resultinfo, i, instead ? NAN : entry->row[i], instead);
 	return (Datum) 0;
 }
