@@ -31,7 +31,6 @@
 #include "base/spi_run.h"
 
 #define EXTENSION_NAME	"pganalytics_ml"
-#define PGSS_NAME		"pg_stat_statements"
 
 static int	open_brackets = 0;
 
@@ -299,7 +298,7 @@ pgss_preloaded(void)
 		const char *base = last_dir_separator((char *) lfirst(cell));
 
 		base = base ? base + 1 : (char *) lfirst(cell);
-		found = found || strcmp(base, PGSS_NAME) == 0 || strcmp(base, PGSS_NAME ".so") == 0;
+		found = found || strcmp(base, PGAML_PGSS_NAME) == 0 || strcmp(base, PGAML_PGSS_NAME ".so") == 0;
 	}
 	list_free_deep(names);
 	pfree(list);
@@ -312,7 +311,7 @@ pgaml_pgss_namespace(void)
 	Oid			owner;
 	Oid			schema;
 
-	if (!pgss_preloaded() || !extension_row(PGSS_NAME, &owner, &schema))
+	if (!pgss_preloaded() || !extension_row(PGAML_PGSS_NAME, &owner, &schema))
 		return InvalidOid;
 	return schema;
 }

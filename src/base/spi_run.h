@@ -85,6 +85,8 @@ extern void pgaml_xact_abort(void);
 /* OID of the extension in this database, or InvalidOid. */
 extern Oid	pgaml_extension_oid(void);
 
+#define PGAML_PGSS_NAME "pg_stat_statements"
+
 /*
  * Quoted schema of pg_stat_statements in this database, palloc'd; NULL when the
  * extension is not installed here or its library was not preloaded.

@@ -12,7 +12,10 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "commands/extension.h"
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "funcapi.h"
@@ -101,12 +104,21 @@ typedef struct Reading
  * OPENING
  */
 
+/*
+ * A function of pg_stat_statements, or InvalidOid.  CAUTION: whoever may
+ * create functions in its schema can make one that an older version lacks, so
+ * only a member of the extension will do.
+ */
 static Oid
 source_function(const char *schema, const char *name, int nargs, const Oid *args)
 {
 	List	   *names = list_make2(makeString(pstrdup(schema)), makeString(pstrdup(name)));
+	Oid			function = LookupFuncName(names, nargs, args, true);
 
-	return LookupFuncName(names, nargs, args, true);
+	if (!OidIsValid(function) ||
+		getExtensionOfObject(ProcedureRelationId, function) != get_extension_oid(PGAML_PGSS_NAME, true))
+		return InvalidOid;
+	return function;
 }
 
 /*

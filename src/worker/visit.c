@@ -120,6 +120,7 @@ prepare_session(void)
 		{"deadlock_timeout", DEADLOCK_TIMEOUT},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
+		{"transaction_timeout", "0"},	/* 17 and later */
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
 		{"max_parallel_workers_per_gather", "0"},
@@ -318,7 +319,7 @@ handle_failure(const VisitStep *step)
 static bool
 hold_extension(void)
 {
-	static const char *const names[] = {"pg_stat_statements", PGAML_LIBRARY};
+	static const char *const names[] = {PGAML_PGSS_NAME, PGAML_LIBRARY};
 	LOCKTAG		tag;
 
 	for (int i = 0; i < lengthof(names); i++)
