@@ -35,6 +35,20 @@ WHERE id = $1 AND at > date '2019-01-01' GROUP BY 1, at ORDER BY 1 LIMIT 7;
 SET pg_stat_statements.track = 'all';
 EXECUTE raw(1);
 
+-- Where a string ends depends on a setting of the session that ran it.
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SET pg_stat_statements.track = none;
+PREPARE raw2 AS SELECT name, 'a\' , secret_21 -- \'' FROM item;
+PREPARE raw3 AS SELECT name, 'a\' , secret_22, ' FROM item WHERE price > 1;
+PREPARE raw4 AS SELECT name, '\\d' AS s FROM item WHERE id > 1;
+SET pg_stat_statements.track = 'all';
+EXECUTE raw2;
+EXECUTE raw3;
+EXECUTE raw4;
+RESET standard_conforming_strings;
+RESET escape_string_warning;
+
 -- Inside functions.
 CREATE FUNCTION f(int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE n int; BEGIN n := (SELECT count(*) FROM item WHERE price > 17); RETURN n; END $$;

@@ -477,12 +477,32 @@ judge_words(const char *text, Tokens *tokens, bool cut, NormalizedText *out)
 	}
 }
 
+/* A text that was cut into tokens, or as far as the scanner could. */
+static void
+judge(const char *text, Tokens *tokens, NormalizedText *out)
+{
+	List	   *list = try_parse(mask_params(text, tokens, ""));
+	int			value;
+
+	if (list != NIL)
+	{
+		judge_tree(text, tokens, list, 0, out);
+		return;
+	}
+	list = try_parse(mask_params(text, tokens, expression_prefix));
+	value = behind_assignment(text, tokens);
+	if (list != NIL && list_length(list) == 1)
+		judge_tree(text, tokens, list, strlen(expression_prefix), out);
+	else if (value > 0)
+		pgaml_history_normalize(text + tokens->list[value].start, false, out);
+	else
+		judge_words(text, tokens, false, out);
+}
+
 void
 pgaml_history_normalize(const char *text, bool cut, NormalizedText *out)
 {
 	Tokens		tokens;
-	List	   *list;
-	int			value;
 
 	*out = (NormalizedText)
 	{
@@ -495,18 +515,8 @@ pgaml_history_normalize(const char *text, bool cut, NormalizedText *out)
 		judge_words(text, &tokens, true, out);
 		return;
 	}
-	list = try_parse(mask_params(text, &tokens, ""));
-	if (list != NIL)
-	{
-		judge_tree(text, &tokens, list, 0, out);
-		return;
-	}
-	list = try_parse(mask_params(text, &tokens, expression_prefix));
-	value = behind_assignment(text, &tokens);
-	if (list != NIL && list_length(list) == 1)
-		judge_tree(text, &tokens, list, strlen(expression_prefix), out);
-	else if (value > 0)
-		pgaml_history_normalize(text + tokens.list[value].start, false, out);
-	else
-		judge_words(text, &tokens, false, out);
+	/* Judging merges tokens, but leaves strings alone. */
+	judge(text, &tokens, out);
+	if (pgaml_text_core_is_ambiguous(text, tokens.list, tokens.n))
+		out->text = NULL;
 }

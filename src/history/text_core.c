@@ -58,6 +58,35 @@ pgaml_text_core_param(const char *token)
 	return (int) value;
 }
 
+/* Is there a quote behind an odd number of backslashes in this plain string? */
+static bool
+has_escaped_quote(const char *string, int length)
+{
+	bool		escaped = false;
+
+	for (int i = 0; i < length; i++)
+	{
+		if (escaped && string[i] == '\'')
+			return true;
+		escaped = !escaped && string[i] == '\\';
+	}
+	return false;
+}
+
+bool
+pgaml_text_core_is_ambiguous(const char *text, const TextToken *tokens, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const char *start = text + tokens[i].start;
+
+		if ((start[0] == '\'' || start[0] == 'n' || start[0] == 'N') &&
+			tokens[i].kind == TEXT_STRING && has_escaped_quote(start, tokens[i].length))
+			return true;
+	}
+	return false;
+}
+
 size_t
 pgaml_text_core_bound(const char *text, const TextToken *tokens, int n)
 {

@@ -35,6 +35,13 @@ extern TextKind pgaml_text_core_kind(const char *token);
 /* Number of a TEXT_PARAM token; 0 when it is no number an int can hold. */
 extern int	pgaml_text_core_param(const char *token);
 
+/*
+ * May a plain string end elsewhere than the token says?  It may when a quote
+ * stands behind a backslash: standard_conforming_strings decides, and the one
+ * in force when the text was parsed is not known.
+ */
+extern bool pgaml_text_core_is_ambiguous(const char *text, const TextToken *tokens, int n);
+
 /* Bytes that pgaml_text_core_rewrite writes at most, with the terminating zero. */
 extern size_t pgaml_text_core_bound(const char *text, const TextToken *tokens, int n);
 

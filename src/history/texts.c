@@ -19,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "base/batch.h"
@@ -164,6 +165,17 @@ read_all(const CollectorState *state, const HistorySource *source)
 	MemoryContextDelete(batch_context);
 }
 
+/* Until the bracket closes: texts are cut into tokens the same way everywhere. */
+static void
+set_scanner(void)
+{
+	static const char *const names[] = {"standard_conforming_strings", "backslash_quote"};
+
+	for (int i = 0; i < lengthof(names); i++)
+		(void) set_config_option(names[i], "on", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
 void
 pgaml_history_read_texts(bool force)
 {
@@ -176,6 +188,7 @@ pgaml_history_read_texts(bool force)
 	pgaml_history_state_lock(&state);
 	if (!any_unknown() || !(force || is_due(&state, now)))
 		return;
+	set_scanner();
 	pgaml_history_source_open(&source);
 	read_all(&state, &source);
 	pgaml_spi_exec("UPDATE pganalytics.collector_state SET last_text_read = $1",

@@ -70,6 +70,15 @@ cut(const char *text, TextToken *tokens)
 	return n;
 }
 
+static bool
+is_ambiguous(const char *text)
+{
+	TextToken	tokens[MAX_TOKENS];
+	int			n = cut(text, tokens);
+
+	return pgaml_text_core_is_ambiguous(text, tokens, n);
+}
+
 static void
 check(const char *text, const char *expected)
 {
@@ -176,10 +185,22 @@ random_texts(void **state)
 	}
 }
 
+static void
+escaped_quotes_are_ambiguous(void **state)
+{
+	(void) state;
+	assert_false(is_ambiguous("SELECT 'a' , 'b''c' , '\\\\' , '\\d'"));
+	assert_true(is_ambiguous("SELECT 'a\\' , 1"));
+	assert_true(is_ambiguous("SELECT 1 , 'a\\\\\\' , 2"));
+	assert_true(is_ambiguous("SELECT N'a\\'"));
+	assert_false(is_ambiguous("SELECT E'a\\'b'"));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(escaped_quotes_are_ambiguous),
 		cmocka_unit_test(kinds),
 		cmocka_unit_test(constants_become_parameters),
 		cmocka_unit_test(comments_go),
