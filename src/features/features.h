@@ -34,6 +34,7 @@ typedef struct PgamlStatement
 	int			nusers;
 	Oid		   *users;			/* who ran it */
 	int64		plan_id;		/* last plan; 0 = none captured */
+	double		plan_seen;		/* s, when it was */
 	float	   *plan_values;	/* PGAML_PF_COUNT, or NULL */
 	PgamlTables tables;
 	PgamlRuns	runs;

@@ -28,6 +28,7 @@
 
 #define SECONDS_PER_HOUR	3600.0
 #define BYTES_PER_MB		(1024.0 * 1024.0)
+#define PRESIZE				16384	/* buckets; a hash that grows is split again and again */
 
 /* A table named by some plan. */
 typedef struct TableFacts
@@ -86,7 +87,7 @@ make_hash(const char *name, Size keysize, Size entrysize, MemoryContext context)
 {
 	HASHCTL		info = {.keysize = keysize, .entrysize = entrysize, .hcxt = context};
 
-	return hash_create(name, 4096, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return hash_create(name, PRESIZE, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static bool
@@ -150,7 +151,7 @@ sum_tables(Loader *loader, const Oid *relations, int n, PgamlTables *out)
 	out->row_width = widths > 0 ? width / widths : get_float8_nan();
 }
 
-/* Rows of one queryid come with the newest plan last. */
+/* One user's row of a queryid; the newest plan of all users is kept. */
 static bool
 user_row(HeapTuple tuple, TupleDesc desc, void *state)
 {
@@ -158,6 +159,7 @@ user_row(HeapTuple tuple, TupleDesc desc, void *state)
 	bool		isnull;
 	PgamlStatement *statement = enter(loader, pgaml_row_int8(tuple, desc, 1, 0));
 	int64		plan_id = pgaml_row_int8(tuple, desc, 3, 0);
+	double		plan_seen = pgaml_row_seconds(tuple, desc, 8);
 	void	   *values;
 	void	   *relations;
 	int			nrelations;
@@ -166,9 +168,11 @@ user_row(HeapTuple tuple, TupleDesc desc, void *state)
 	statement->first_seen = pgaml_row_seconds(tuple, desc, 7);
 	pgaml_calls_since(&statement->calls, pgaml_statement_first(loader->set, statement));
 	statement->plannable = DatumGetBool(SPI_getbinval(tuple, desc, 6, &isnull)) && !isnull;
-	if (plan_id == 0 || pgaml_row_array(tuple, desc, 4, FLOAT4OID, &values) != PGAML_PF_COUNT)
+	if (plan_id == 0 || (statement->plan_id != 0 && !(plan_seen > statement->plan_seen)) ||
+		pgaml_row_array(tuple, desc, 4, FLOAT4OID, &values) != PGAML_PF_COUNT)
 		return true;
 	statement->plan_id = plan_id;
+	statement->plan_seen = plan_seen;
 	if (statement->plan_values == NULL)
 		statement->plan_values = MemoryContextAlloc(loader->set->context, sizeof(float) * PGAML_PF_COUNT);
 	memcpy(statement->plan_values, values, sizeof(float) * PGAML_PF_COUNT);
@@ -181,11 +185,10 @@ static void
 load_users(Loader *loader)
 {
 	static const char sql[] =
-		"SELECT u.queryid, u.userid, u.plan_id, u.plan_facts, u.relations, s.plannable, s.first_seen "
+		"SELECT u.queryid, u.userid, u.plan_id, u.plan_facts, u.relations, s.plannable, s.first_seen, u.plan_seen "
 		"  FROM pganalytics.statement_users u "
 		"  LEFT JOIN pganalytics.statements s ON s.queryid = u.queryid "
-		"       AND s.origin = (SELECT origin FROM pganalytics.installation) "
-		" ORDER BY u.queryid, u.plan_seen NULLS FIRST";
+		"       AND s.origin = (SELECT origin FROM pganalytics.installation)";
 
 	pgaml_spi_each(sql, 0, NULL, NULL, NULL, loader->read_only, user_row, loader);
 }

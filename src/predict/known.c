@@ -77,7 +77,7 @@ reload(void)
 
 	pgaml_spi_open(&spi);
 	set = pgaml_statements_load(CurrentMemoryContext, true);
-	table = hash_create("pganalytics_ml known statements", 1024, &info,
+	table = hash_create("pganalytics_ml known statements", 16384, &info,
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	hash_seq_init(&scan, set->statements);
 	while ((statement = hash_seq_search(&scan)) != NULL)
