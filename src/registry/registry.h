@@ -46,7 +46,10 @@ typedef struct PgamlServing
 /* What a model's features must be to serve; said once, by init.c. */
 extern void pgaml_registry_expect(int feature_version, const MlStageLayout *layout);
 
-/* Inside an open SPI bracket: store as candidate; returns model_id, sets version. */
+/*
+ * Inside an open SPI bracket: store as candidate, delete those beyond models_retention; returns
+ * model_id, sets version.
+ */
 extern int64 pgaml_registry_store(const PgamlNewModel *model, int32 *version);
 
 /*

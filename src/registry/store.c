@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/export.h"
+#include "base/guc.h"
 #include "base/spi_run.h"
 #include "registry/ml_adapter.h"
 #include "registry/registry.h"
@@ -31,6 +32,22 @@ bytes_datum(const uint8 *bytes, Size length)
 	SET_VARSIZE(value, VARHDRSZ + length);
 	memcpy(VARDATA(value), bytes, length);
 	return PointerGetDatum(value);
+}
+
+/* Keep the production model and the newest models_retention others of this installation. */
+static void
+retire(void)
+{
+	static const char sql[] =
+		"DELETE FROM pganalytics.query_performance_models m USING ("
+		"  SELECT model_id, origin FROM pganalytics.query_performance_models "
+		"   WHERE stage <> 'production' AND origin = (SELECT origin FROM pganalytics.installation) "
+		"   ORDER BY greatest(created_at, activated_at) DESC, model_id DESC OFFSET $1) old "
+		" WHERE m.model_id = old.model_id AND m.origin = old.origin";
+	Oid			types[] = {INT4OID};
+	Datum		values[] = {Int32GetDatum(pgaml_models_retention)};
+
+	pgaml_spi_exec(sql, 1, types, values, NULL, false);
 }
 
 int64
@@ -60,13 +77,16 @@ pgaml_registry_store(const PgamlNewModel *model, int32 *version)
 		CStringGetTextDatum(PGAML_VERSION), ObjectIdGetDatum(model->created_by),
 		TimestampTzGetDatum(pgaml_clock_now()), bytes_datum(model->bytes, model->length)
 	};
+	int64		model_id;
 	bool		isnull;
 
 	/* One writer at a time: versions count up without gaps or doubles. */
 	pgaml_spi_run("LOCK TABLE pganalytics.query_performance_models IN SHARE ROW EXCLUSIVE MODE", false);
 	pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
 	*version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
-	return pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
+	model_id = pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
+	retire();
+	return model_id;
 }
 
 void

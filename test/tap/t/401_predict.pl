@@ -80,6 +80,14 @@ isnt($rc, 0, 'time limit');
 like($err, qr/training stopped after pganalytics_ml\.training_time_limit|does not fit/, 'time limit is named');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pganalytics.training_jobs'), $jobs, 'no row of a run that failed');
 
+# Old models leave, the one in production stays.
+pgaml_configure($node, 'pganalytics_ml.models_retention = 1', 'pganalytics_ml.training_time_limit = 10min');
+$node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.models_retention') = '1'});
+$node->safe_psql('postgres', q{SELECT train_performance_model('linear_regression')});
+is($node->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE stage = 'production'), count(*) <= 2
+	FROM pganalytics.query_performance_models}), '1|t', 'models_retention');
+my $production = $node->safe_psql('postgres', 'SELECT model_id FROM get_latest_model()');
+
 # A standby answers and writes nothing.
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('predict_standby');
@@ -88,9 +96,10 @@ $standby->start;
 $node->wait_for_catchup($standby);
 cmp_ok($standby->safe_psql('postgres', "SELECT predict_query_time($queryid)"), '>', 0, 'standby predicts');
 is($standby->safe_psql('postgres', "SELECT model_version IS NOT NULL FROM predict_query_execution($queryid)"), 't', 'with the model');
-$node->safe_psql('postgres', 'SELECT activate_model(1)');
+$node->safe_psql('postgres', q{SELECT activate_model(max(model_id)) FROM list_models() WHERE stage <> 'production'});
 $node->wait_for_catchup($standby);
-is($standby->safe_psql('postgres', "SELECT model_version FROM predict_query_execution($queryid)"), '1', 'standby follows activation');
+is($standby->safe_psql('postgres', "SELECT p.model_version = m.version FROM predict_query_execution($queryid) p, get_latest_model() m
+	WHERE m.model_id <> $production"), 't', 'standby follows activation');
 cmp_ok($standby->safe_psql('postgres', "SELECT count(*) FROM query_features($queryid) WHERE value IS NOT NULL"), '>', 20, 'features on a standby');
 for my $call ('train_performance_model()', 'activate_model(1)', 'collect_statements()')
 {
