@@ -128,7 +128,7 @@ total_spread(const float *sorted, int n, double within)
 void
 pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out)
 {
-	float		values[PGAML_RECENT_RUNS];
+	float		values[PGAML_RECENT_RUNS] = {0};
 	double		within = 0.0;
 	double		sum = 0.0;
 

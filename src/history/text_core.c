@@ -138,11 +138,10 @@ comment_length(const char *c, const char *end)
 	return (size_t) (p - c);
 }
 
+/* Any other comment may hold what a user wrote into it, a hint included. */
 static bool
-is_kept_comment(const char *comment, size_t length)
+is_squashed_mark(const char *comment, size_t length)
 {
-	if (length > 2 && comment[0] == '/' && comment[2] == '+')
-		return true;
 	return length == sizeof(squashed) - 1 && memcmp(comment, squashed, length) == 0;
 }
 
@@ -160,7 +159,7 @@ copy_gap(const char *from, const char *end, char *out)
 			*out++ = *from++;
 		else
 		{
-			if (is_kept_comment(from, length))
+			if (is_squashed_mark(from, length))
 			{
 				memcpy(out, from, length);
 				out += length;

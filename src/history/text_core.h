@@ -48,7 +48,7 @@ extern size_t pgaml_text_core_bound(const char *text, const TextToken *tokens, i
 /*
  * Write tokens [0, n) and what lies between them to out: constants become
  * parameters numbered after the highest one in the tokens, comments become a space
- * except hints and the mark of a squashed list.  Returns the length.
+ * except the mark of a squashed list.  Returns the length.
  */
 extern size_t pgaml_text_core_rewrite(const char *text, const TextToken *tokens, int n, char *out);
 

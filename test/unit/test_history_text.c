@@ -134,7 +134,7 @@ comments_go(void **state)
 	check("select a--secret\n from t", "select a--secret\n from t");	/* one token to our scanner */
 	check("select a --secret\n from t", "select a \n from t");
 	check("/* x */ select a /* /* nested 'y' */ z */ from t", "select a  from t");
-	check("select a /*+ SeqScan(t) */ from t", "select a /*+ SeqScan(t) */ from t");
+	check("select a /*+ SeqScan(secret) */ from t", "select a  from t");
 	check("select a in ( $1 /*, ... */ )", "select a in ( $1 /*, ... */ )");
 	check("select a /* open", "select a");
 	check("select a/**/ /* b */ from t -- end", "select a/**/  from t");
