@@ -176,21 +176,11 @@ call_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_onl
 								environment, dest, qc);
 }
 
-/*
- * CAUTION: *pstmt may be gone after the call, after a ROLLBACK for example.
- */
 static void
-capture_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-						ProcessUtilityContext context, ParamListInfo params,
-						QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+call_process_utility_nested(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+							ProcessUtilityContext context, ParamListInfo params,
+							QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
-	if (!pgaml_watch_utility_nests(pstmt->utilityStmt))
-	{
-		call_process_utility(pstmt, query_string, read_only_tree, context, params,
-							 environment, dest, qc);
-		return;
-	}
-
 	pgaml_watch_enter();
 	PG_TRY();
 	{
@@ -202,6 +192,22 @@ capture_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_
 		pgaml_watch_leave();
 	}
 	PG_END_TRY();
+}
+
+/*
+ * CAUTION: *pstmt may be gone after the call, after a ROLLBACK for example.
+ */
+static void
+capture_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+						ProcessUtilityContext context, ParamListInfo params,
+						QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (pgaml_watch_utility_nests(pstmt->utilityStmt))
+		call_process_utility_nested(pstmt, query_string, read_only_tree, context, params,
+									environment, dest, qc);
+	else
+		call_process_utility(pstmt, query_string, read_only_tree, context, params,
+							 environment, dest, qc);
 
 	/* What EXPLAIN planned is not what runs next. */
 	pgaml_record_forget_planned();
