@@ -56,7 +56,9 @@ SELECT f(1);
 
 -- Utility statements, some of which carry a query.
 EXPLAIN (COSTS off) SELECT price FROM item WHERE name = 'secret-11';
+\o /dev/null
 EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT 1 FROM item WHERE name = 'secret-12';
+\o
 CREATE TABLE copy AS SELECT 'secret-13' AS s;
 SELECT 'secret-14' AS s INTO copy2;
 BEGIN;
@@ -77,12 +79,16 @@ SELECT command_tag, count(query) AS texts FROM pganalytics.statements
 WHERE NOT plannable GROUP BY command_tag ORDER BY command_tag COLLATE "C";
 
 -- The query inside EXPLAIN shares its queryid with the same query run by itself: the one counts, the other not.
+\o /dev/null
 EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT id FROM item WHERE price = 77;
+\o
 SELECT count(*) FROM collect_statements();
 SELECT count(*) FROM pganalytics.statements WHERE query LIKE 'SELECT id FROM item%';
 SELECT id FROM item WHERE price = 77;
 SELECT id FROM item WHERE price = 77;
+\o /dev/null
 EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT id FROM item WHERE price = 77;
+\o
 SELECT count(*) FROM collect_statements();
 SELECT s.query, h.toplevel, sum(h.calls) AS calls
 FROM pganalytics.statements s JOIN pganalytics.statement_history h USING (queryid)
