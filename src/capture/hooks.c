@@ -105,6 +105,15 @@ capture_executor_start(QueryDesc *queryDesc, int eflags)
 		pgaml_record_start(queryDesc);
 }
 
+/* Undo the depth, and note an execution that ended in an error. */
+static void
+leave_executor(QueryDesc *queryDesc, bool done)
+{
+	pgaml_watch_leave();
+	if (!done && queryDesc->plannedstmt->queryId != 0)
+		pgaml_record_failed(queryDesc);
+}
+
 static void
 capture_executor_run(PGAML_RUN_PARAMS)
 {
@@ -121,9 +130,7 @@ capture_executor_run(PGAML_RUN_PARAMS)
 	}
 	PG_FINALLY();
 	{
-		pgaml_watch_leave();
-		if (!done && queryDesc->plannedstmt->queryId != 0)
-			pgaml_record_failed(queryDesc);
+		leave_executor(queryDesc, done);
 	}
 	PG_END_TRY();
 }
@@ -144,9 +151,7 @@ capture_executor_finish(QueryDesc *queryDesc)
 	}
 	PG_FINALLY();
 	{
-		pgaml_watch_leave();
-		if (!done && queryDesc->plannedstmt->queryId != 0)
-			pgaml_record_failed(queryDesc);
+		leave_executor(queryDesc, done);
 	}
 	PG_END_TRY();
 }

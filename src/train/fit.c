@@ -37,6 +37,8 @@
 #define DEFAULT_LEAVES	512		/* of a tree: small enough that one prediction stays within a few microseconds */
 #define PROGRESS_EVERY	(2 * USECS_PER_SEC)
 
+static const char *const split_names[] = {"time", "group", "random"};	/* by PgamlSplit */
+
 PGAML_FUNCTION_INFO_V1(pgaml_train_performance_model);
 
 /* What the stop callback looks at. */
@@ -176,10 +178,8 @@ parse_type(FunctionCallInfo fcinfo)
 static PgamlSplit
 parse_split(const char *name)
 {
-	static const char *const names[] = {"time", "group", "random"};
-
-	for (int i = 0; i < lengthof(names); i++)
-		if (strcmp(name, names[i]) == 0)
+	for (int i = 0; i < lengthof(split_names); i++)
+		if (strcmp(name, split_names[i]) == 0)
 			return (PgamlSplit) i;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -321,11 +321,9 @@ describe(const Run *run)
 static char *
 arguments_json(const Run *run)
 {
-	static const char *const splits[] = {"time", "group", "random"};
-
 	return psprintf("{\"model_type\": \"%s\", \"lookback_days\": %d, \"hyperparameters\": %s, \"split\": \"%s\"}",
 					pgaml_ml_type_name(run->request.params.type), run->request.lookback_days,
-					pgaml_params_json(&run->request.params), splits[run->request.split]);
+					pgaml_params_json(&run->request.params), split_names[run->request.split]);
 }
 
 static int64
