@@ -15,12 +15,12 @@
 #include "bytes_internal.h"
 
 #define MAGIC "PGAMLMOD"
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 #define HEADER_BYTES 24
 #define CRC_BYTES 4
 #define TERM_BYTES 32
-#define NODE_BYTES 16
-#define LEAF_BYTES 8
+#define NODE_BYTES 20
+#define LEAF_BYTES 12
 #define TREE_HEADER_BYTES 4
 
 static size_t
@@ -30,7 +30,7 @@ encoded_length(const MlModel *model)
 
 	if (model->type == ML_LINEAR_REGRESSION)
 		return length + 8 + (size_t) model->nfeatures * TERM_BYTES;
-	length += 8 + 4;
+	length += 8 + 8 + 4;
 	for (int32_t t = 0; t < model->ntrees; t++)
 		length += TREE_HEADER_BYTES + (size_t) (model->trees[t].nleaves - 1) * NODE_BYTES +
 			(size_t) model->trees[t].nleaves * LEAF_BYTES;
@@ -51,9 +51,13 @@ write_tree(MlWriter *writer, const MlTree *tree)
 		pgaml_ml_write(writer, node->reserved, 1);
 		pgaml_ml_write(writer, (uint32_t) node->child[1], 4);
 		pgaml_ml_write(writer, (uint32_t) node->child[0], 4);
+		pgaml_ml_write_f32(writer, tree->gains[i]);
 	}
 	for (int32_t i = 0; i < tree->nleaves; i++)
+	{
 		pgaml_ml_write_f64(writer, tree->leaves[i]);
+		pgaml_ml_write_f32(writer, tree->covers[i]);
+	}
 }
 
 static void
@@ -94,6 +98,7 @@ pgaml_ml_model_encode(const MlModel *model, const MlAllocator *allocator,
 	else
 	{
 		pgaml_ml_write_f64(&writer, model->oob_rmse);
+		pgaml_ml_write_f64(&writer, model->base);
 		pgaml_ml_write(&writer, (uint32_t) model->ntrees, 4);
 		for (int32_t t = 0; t < model->ntrees; t++)
 			write_tree(&writer, &model->trees[t]);
@@ -155,9 +160,13 @@ read_tree(MlReader *reader, MlModel *model, MlError *error)
 		node->reserved = (uint8_t) pgaml_ml_read(reader, 1);
 		node->child[1] = (int32_t) (uint32_t) pgaml_ml_read(reader, 4);
 		node->child[0] = (int32_t) (uint32_t) pgaml_ml_read(reader, 4);
+		tree->gains[i] = pgaml_ml_read_f32(reader);
 	}
 	for (uint32_t i = 0; i < nleaves; i++)
+	{
 		tree->leaves[i] = pgaml_ml_read_f64(reader);
+		tree->covers[i] = pgaml_ml_read_f32(reader);
+	}
 	return ML_OK;
 }
 
@@ -170,15 +179,17 @@ read_model(MlReader *reader, MlModelType type, uint32_t nfeatures,
 {
 	uint32_t	ntrees = 0;
 	double		oob_rmse = NAN;
+	double		base = 0.0;
 	MlStatus	status = ML_OK;
 
 	if (nfeatures < 1 || nfeatures > ML_MAX_FEATURES)
 		return pgaml_ml_fail(error, ML_E_FORMAT, "nfeatures", "%u features", (unsigned) nfeatures);
 	if (type != ML_LINEAR_REGRESSION)
 	{
-		if (reader->left < 8 + 4)
+		if (reader->left < 8 + 8 + 4)
 			return truncated(error);
 		oob_rmse = pgaml_ml_read_f64(reader);
+		base = pgaml_ml_read_f64(reader);
 		ntrees = (uint32_t) pgaml_ml_read(reader, 4);
 		if (ntrees < 1 || ntrees > ML_MAX_TREES)
 			return pgaml_ml_fail(error, ML_E_FORMAT, "ntrees", "%u trees", (unsigned) ntrees);
@@ -192,6 +203,7 @@ read_model(MlReader *reader, MlModelType type, uint32_t nfeatures,
 	if (*model == NULL)
 		return pgaml_ml_nomem(error, "decode");
 	(*model)->oob_rmse = oob_rmse;
+	(*model)->base = base;
 	if (type == ML_LINEAR_REGRESSION)
 		status = read_terms(reader, *model, error);
 	for (uint32_t t = 0; t < ntrees && status == ML_OK; t++)
@@ -229,7 +241,7 @@ pgaml_ml_model_decode(const uint8_t *bytes, size_t length,
 	reader.left = CRC_BYTES;
 	if (pgaml_ml_read(&reader, CRC_BYTES) != pgaml_ml_crc32c(bytes, length - CRC_BYTES))
 		return pgaml_ml_fail(error, ML_E_FORMAT, "crc", "checksum does not match");
-	if (type < ML_LINEAR_REGRESSION || type > ML_RANDOM_FOREST)
+	if (type < ML_LINEAR_REGRESSION || type > ML_GRADIENT_BOOSTING)
 		return pgaml_ml_fail(error, ML_E_FORMAT, "type", "unknown model type %u", (unsigned) type);
 
 	reader.at = bytes + HEADER_BYTES;

@@ -30,8 +30,8 @@ typedef struct Fit
  * nrows / min_samples_leaf leaves, which bounds its memory whatever the
  * weights are.
  */
-static MlGrowRules
-grow_rules(const MlParams *params, int64_t nrows, double target_scale, double weight_scale)
+MlGrowRules
+pgaml_ml_grow_rules(const MlParams *params, int64_t nrows, double target_scale, double weight_scale)
 {
 	double		per_leaf = params->min_samples_leaf > 1.0 ? params->min_samples_leaf : 1.0;
 	double		cap = floor((double) nrows / per_leaf);
@@ -40,9 +40,10 @@ grow_rules(const MlParams *params, int64_t nrows, double target_scale, double we
 	rules.split.min_hessian = params->min_samples_leaf / weight_scale;
 	rules.split.min_gain = params->min_gain / target_scale / target_scale / weight_scale;
 	rules.max_leaves = cap < params->max_leaves ? (int32_t) cap : params->max_leaves;
+	rules.split.l2 = params->type == ML_GRADIENT_BOOSTING ? params->l2 / weight_scale : 0.0;
 	rules.max_depth = params->max_depth;
 	rules.feature_fraction = params->feature_fraction;
-	if (params->type == ML_DECISION_TREE)
+	if (params->type != ML_RANDOM_FOREST)
 		rules.feature_fraction = 1.0;
 	else if (params->feature_fraction == 0.0)
 		rules.feature_fraction = 1.0 / 3.0;
@@ -53,8 +54,8 @@ size_t
 pgaml_ml_fit_trees_memory(const MlParams *params, int64_t nrows, int32_t nfeatures)
 {
 	bool		forest = params->type == ML_RANDOM_FOREST;
-	MlGrowRules rules = grow_rules(params, nrows, 1.0, 1.0);
-	size_t		ntrees = forest ? (size_t) params->n_trees : 1;
+	MlGrowRules rules = pgaml_ml_grow_rules(params, nrows, 1.0, 1.0);
+	size_t		ntrees = params->type == ML_DECISION_TREE ? 1 : (size_t) params->n_trees;
 	int64_t		leaves = rules.max_leaves < nrows ? rules.max_leaves : nrows;
 	size_t		per_row = sizeof(MlPair) + sizeof(int32_t) +
 		(forest ? sizeof(double) + sizeof(int32_t) : 0);
@@ -151,6 +152,7 @@ grow_all(MlModel *model, Fit *fit, MlTicker *ticker, MlError *error)
 	const MlPrepared *p = fit->prepared;
 	bool		forest = model->type == ML_RANDOM_FOREST;
 	int32_t		ntrees = forest ? fit->params->n_trees : 1;
+	MlGrowScale scale = pgaml_ml_prepared_scale(p, p->mean * p->target_scale, 1.0);
 	MlRng		seeds;
 
 	pgaml_ml_rng_seed(&seeds, fit->params->seed);
@@ -163,8 +165,7 @@ grow_all(MlModel *model, Fit *fit, MlTicker *ticker, MlError *error)
 		pgaml_ml_rng_seed(&rng, pgaml_ml_rng_next(&seeds));
 		count = forest ? take_bootstrap(fit, &rng) : take_all(fit);
 		status = pgaml_ml_grow(fit->grower, fit->grad, fit->rows, count,
-							   p->mean * p->target_scale, p->target_scale,
-							   &rng, ticker, &model->trees[t], error);
+							   &scale, &rng, ticker, &model->trees[t], error);
 		if (status != ML_OK)
 			return status;
 		model->ntrees++;
@@ -188,8 +189,8 @@ pgaml_ml_fit_trees(MlModel *model, const MlDataset *data, const MlPrepared *prep
 				   const MlParams *params, MlTicker *ticker, MlError *error)
 {
 	const MlAllocator *allocator = &model->allocator;
-	MlGrowRules rules = grow_rules(params, prepared->nrows, prepared->target_scale,
-								   prepared->weight_scale);
+	MlGrowRules rules = pgaml_ml_grow_rules(params, prepared->nrows, prepared->target_scale,
+											prepared->weight_scale);
 	size_t		n = (size_t) prepared->nrows;
 	bool		forest = model->type == ML_RANDOM_FOREST;
 	Fit			fit = {.prepared = prepared, .params = params};

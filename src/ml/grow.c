@@ -12,6 +12,7 @@
  */
 #include "grow_internal.h"
 
+#include <float.h>
 #include <string.h>
 
 #define RECOUNT_SHARE 1e-6		/* of the tree's hessian: below this a node is added up anew */
@@ -331,11 +332,17 @@ split_node(MlGrower *g, int32_t index, bool last, const MlPair *grad, MlRng *rng
 	return evaluate(g, left, grad, rng, ticker) || evaluate(g, right, grad, rng, ticker);
 }
 
+static float
+finite_float(double x)
+{
+	return x > FLT_MAX ? FLT_MAX : (float) x;
+}
+
 /*
  * Copy the grown nodes into a tree of exactly their size, in pre-order.
  */
 static bool
-finish(MlGrower *g, int32_t nleaves, double offset, double scale, MlTree *tree)
+finish(MlGrower *g, int32_t nleaves, const MlGrowScale *scale, MlTree *tree)
 {
 	struct
 	{
@@ -360,13 +367,16 @@ finish(MlGrower *g, int32_t nleaves, double offset, double scale, MlTree *tree)
 			*link = work->child[0] < 0 ? ~leaf : nnodes;
 		if (work->child[0] < 0)
 		{
-			tree->leaves[leaf++] = offset + scale * (work->total[0] / work->total[1]);
+			tree->covers[leaf] = finite_float(scale->weight * work->total[1]);
+			tree->leaves[leaf++] = scale->offset +
+				scale->leaf * (work->total[0] / (work->total[1] + g->rules.split.l2));
 			continue;
 		}
 		node = &tree->nodes[nnodes];
 		node->feature = (uint16_t) work->split.feature;
 		node->threshold = pgaml_ml_bins_threshold(g->bins, work->split.feature, work->split.bin);
 		node->missing_left = work->split.missing_left;
+		tree->gains[nnodes] = finite_float(scale->gain * work->split.gain);
 		g->node_bin[nnodes++] = work->split.bin;
 		for (int side = 0; side < 2; side++)
 		{
@@ -383,7 +393,7 @@ finish(MlGrower *g, int32_t nleaves, double offset, double scale, MlTree *tree)
  */
 MlStatus
 pgaml_ml_grow(MlGrower *grower, const MlPair *grad, int32_t *rows, int32_t count,
-			  double offset, double scale, MlRng *rng, MlTicker *ticker,
+			  const MlGrowScale *scale, MlRng *rng, MlTicker *ticker,
 			  MlTree *tree, MlError *error)
 {
 	MlPair		total = {0.0, 0.0};
@@ -411,7 +421,7 @@ pgaml_ml_grow(MlGrower *grower, const MlPair *grad, int32_t *rows, int32_t count
 	}
 	if (stopped)
 		return pgaml_ml_stopped(error, "grow");
-	if (!finish(grower, nleaves, offset, scale, tree))
+	if (!finish(grower, nleaves, scale, tree))
 		return pgaml_ml_nomem(error, "tree");
 	return ML_OK;
 }

@@ -60,13 +60,17 @@ typedef struct MlDataset
 	const float *const *columns;	/* nfeatures pointers to nrows values; NaN = missing */
 	const double *target;		/* nrows */
 	const float *weight;		/* nrows, >= 0, or NULL for 1 */
+	const uint8_t *validation;	/* nrows; boosting: 1 = not fitted, only decides when to stop; or NULL */
+	const int8_t *monotone;		/* nfeatures; boosting: +1 never falls, -1 never rises as the feature
+								 * rises, 0 free; or NULL */
 } MlDataset;
 
 typedef enum MlModelType
 {
 	ML_LINEAR_REGRESSION = 1,
 	ML_DECISION_TREE = 2,
-	ML_RANDOM_FOREST = 3
+	ML_RANDOM_FOREST = 3,
+	ML_GRADIENT_BOOSTING = 4
 } MlModelType;
 
 /* Hyper-parameters of every type; a type uses those that its name table lists. */
@@ -74,16 +78,20 @@ typedef struct MlParams
 {
 	MlModelType type;
 	uint64_t	seed;
-	double		l2;				/* linear: ridge penalty on standardised features, >= 0 */
-	int32_t		n_trees;		/* forest: 1..10000 */
-	int32_t		max_depth;		/* tree, forest: 1..64 */
-	int32_t		max_leaves;		/* tree, forest: 2..65536 */
-	int32_t		max_bins;		/* tree, forest: 2..255 */
-	double		min_samples_leaf;	/* tree, forest: sum of weights in a leaf, >= 0; a tree also has
+	double		l2;				/* linear: ridge penalty on standardised features; boosting: added to the
+								 * weight of a leaf; >= 0 */
+	int32_t		n_trees;		/* forest, boosting: 1..10000 */
+	int32_t		max_depth;		/* trees of all types: 1..64 */
+	int32_t		max_leaves;		/* 2..65536 */
+	int32_t		max_bins;		/* 2..255 */
+	double		min_samples_leaf;	/* sum of weights in a leaf, >= 0; a tree also has
 									 * at most rows / min_samples_leaf leaves, which bounds memory */
-	double		min_gain;		/* tree, forest: smallest decrease of squared error, >= 0 */
-	double		feature_fraction;	/* forest: share of features tried per split, 0..1; 0 = one third */
-	double		sample_fraction;	/* forest: bootstrap size as share of the rows, 0..1 */
+	double		min_gain;		/* smallest decrease of squared error, >= 0 */
+	double		feature_fraction;	/* forest: share of features tried per split, 0..1; 0 = one third;
+									 * boosting: share of features a tree may use */
+	double		sample_fraction;	/* forest: bootstrap size as share of the rows; boosting: share of
+									 * the rows a tree is grown on, without replacement; 0..1 */
+	double		learning_rate;	/* boosting: factor on each tree, 0..1 */
 } MlParams;
 
 typedef struct MlModel MlModel;

@@ -84,11 +84,13 @@ pgaml_ml_train(const MlDataset *data, const MlParams *params,
 		return status;
 
 	fitted = pgaml_ml_model_create(params->type, data->nfeatures,
-								   params->type == ML_RANDOM_FOREST ? params->n_trees : 1, allocator);
+								   params->type == ML_DECISION_TREE ? 1 : params->n_trees, allocator);
 	if (fitted == NULL)
 		status = pgaml_ml_nomem(error, "train");
 	else if (params->type == ML_LINEAR_REGRESSION)
 		status = pgaml_ml_fit_linear(fitted, data, &prepared, params, &ticker, error);
+	else if (params->type == ML_GRADIENT_BOOSTING)
+		status = pgaml_ml_fit_boosting(fitted, data, &prepared, params, &ticker, error);
 	else
 		status = pgaml_ml_fit_trees(fitted, data, &prepared, params, &ticker, error);
 	pgaml_ml_prepared_free(&prepared, allocator);
@@ -105,9 +107,11 @@ pgaml_ml_train(const MlDataset *data, const MlParams *params,
 double
 pgaml_ml_predict(const MlModel *model, const float *row)
 {
+	double		sum;
 	if (model->type == ML_LINEAR_REGRESSION)
 		return pgaml_ml_linear_predict(model, row);
-	return pgaml_ml_trees_sum(model->trees, model->ntrees, row, model->nfeatures) / model->ntrees;
+	sum = pgaml_ml_trees_sum(model->trees, model->ntrees, row, model->nfeatures);
+	return model->type == ML_GRADIENT_BOOSTING ? model->base + sum : sum / model->ntrees;
 }
 
 /*

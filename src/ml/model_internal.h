@@ -29,7 +29,11 @@ struct MlModel
 	double		intercept;
 	MlLinearTerm *terms;		/* [nfeatures], NULL in tree models */
 
-	/* tree, forest: the prediction is the mean of the trees */
+	/*
+	 * tree, forest: the prediction is the mean of the trees; boosting: base
+	 * plus their sum
+	 */
+	double		base;
 	int32_t		ntrees;
 	MlTree	   *trees;			/* [ntrees], NULL in linear models */
 	double		oob_rmse;		/* out-of-bag error, or NaN */
@@ -54,12 +58,21 @@ typedef struct MlPrepared
 	double		weight_scale;	/* a power of four */
 } MlPrepared;
 
+/* What a tree on prepared rows is grown to; learning_rate is a factor on its leaves. */
+extern MlGrowScale pgaml_ml_prepared_scale(const MlPrepared *prepared, double offset, double learning_rate);
+
 extern MlStatus pgaml_ml_prepare(MlPrepared *prepared, const MlDataset *data,
 								 const MlAllocator *allocator, MlTicker *ticker, MlError *error);
 extern void pgaml_ml_prepared_free(MlPrepared *prepared, const MlAllocator *allocator);
 extern size_t pgaml_ml_prepared_memory(int64_t nrows);
 
+/* Growth rules in the prepared scales; see pgaml_ml_prepare. */
+extern MlGrowRules pgaml_ml_grow_rules(const MlParams *params, int64_t nrows,
+									   double target_scale, double weight_scale);
+
 /* The fits; model is empty and of their type. */
+extern MlStatus pgaml_ml_fit_boosting(MlModel *model, const MlDataset *data, const MlPrepared *prepared,
+									  const MlParams *params, MlTicker *ticker, MlError *error);
 extern MlStatus pgaml_ml_fit_trees(MlModel *model, const MlDataset *data, const MlPrepared *prepared,
 								   const MlParams *params, MlTicker *ticker, MlError *error);
 extern MlStatus pgaml_ml_fit_linear(MlModel *model, const MlDataset *data, const MlPrepared *prepared,

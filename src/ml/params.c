@@ -16,6 +16,8 @@
 #define LINEAR TYPE_BIT(ML_LINEAR_REGRESSION)
 #define TREE TYPE_BIT(ML_DECISION_TREE)
 #define FOREST TYPE_BIT(ML_RANDOM_FOREST)
+#define BOOSTING TYPE_BIT(ML_GRADIENT_BOOSTING)
+#define TREES (TREE | FOREST | BOOSTING)
 
 typedef enum ParamKind
 {
@@ -35,16 +37,17 @@ typedef struct ParamRow
 } ParamRow;
 
 static const ParamRow param_rows[] = {
-	{"l2", LINEAR, PARAM_DOUBLE, offsetof(MlParams, l2), 0.0, 1e15},
-	{"n_trees", FOREST, PARAM_INT32, offsetof(MlParams, n_trees), 1, ML_MAX_TREES},
-	{"max_depth", TREE | FOREST, PARAM_INT32, offsetof(MlParams, max_depth), 1, ML_MAX_DEPTH},
-	{"max_leaves", TREE | FOREST, PARAM_INT32, offsetof(MlParams, max_leaves), 2, ML_MAX_LEAVES},
-	{"max_bins", TREE | FOREST, PARAM_INT32, offsetof(MlParams, max_bins), 2, ML_MAX_BINS},
-	{"min_samples_leaf", TREE | FOREST, PARAM_DOUBLE, offsetof(MlParams, min_samples_leaf), 0.0, 1e15},
-	{"min_gain", TREE | FOREST, PARAM_DOUBLE, offsetof(MlParams, min_gain), 0.0, 1e300},
-	{"feature_fraction", FOREST, PARAM_DOUBLE, offsetof(MlParams, feature_fraction), 0.0, 1.0},
-	{"sample_fraction", FOREST, PARAM_DOUBLE, offsetof(MlParams, sample_fraction), 1e-6, 1.0},
-	{"seed", LINEAR | TREE | FOREST, PARAM_UINT64, offsetof(MlParams, seed), 0.0, 9007199254740992.0},
+	{"l2", LINEAR | BOOSTING, PARAM_DOUBLE, offsetof(MlParams, l2), 0.0, 1e15},
+	{"n_trees", FOREST | BOOSTING, PARAM_INT32, offsetof(MlParams, n_trees), 1, ML_MAX_TREES},
+	{"max_depth", TREES, PARAM_INT32, offsetof(MlParams, max_depth), 1, ML_MAX_DEPTH},
+	{"max_leaves", TREES, PARAM_INT32, offsetof(MlParams, max_leaves), 2, ML_MAX_LEAVES},
+	{"max_bins", TREES, PARAM_INT32, offsetof(MlParams, max_bins), 2, ML_MAX_BINS},
+	{"min_samples_leaf", TREES, PARAM_DOUBLE, offsetof(MlParams, min_samples_leaf), 0.0, 1e15},
+	{"min_gain", TREES, PARAM_DOUBLE, offsetof(MlParams, min_gain), 0.0, 1e300},
+	{"feature_fraction", FOREST | BOOSTING, PARAM_DOUBLE, offsetof(MlParams, feature_fraction), 0.0, 1.0},
+	{"sample_fraction", FOREST | BOOSTING, PARAM_DOUBLE, offsetof(MlParams, sample_fraction), 1e-6, 1.0},
+	{"learning_rate", BOOSTING, PARAM_DOUBLE, offsetof(MlParams, learning_rate), 1e-6, 1.0},
+	{"seed", LINEAR | TREES, PARAM_UINT64, offsetof(MlParams, seed), 0.0, 9007199254740992.0},
 };
 
 #define N_PARAM_ROWS ((int) (sizeof(param_rows) / sizeof(param_rows[0])))
@@ -57,6 +60,7 @@ static const struct
 	{ML_LINEAR_REGRESSION, "linear_regression"},
 	{ML_DECISION_TREE, "decision_tree"},
 	{ML_RANDOM_FOREST, "random_forest"},
+	{ML_GRADIENT_BOOSTING, "gradient_boosting"},
 };
 
 #define N_TYPE_NAMES ((int) (sizeof(type_names) / sizeof(type_names[0])))
@@ -105,6 +109,14 @@ pgaml_ml_params_default(MlModelType type, MlParams *params)
 		params->max_leaves = 16384;
 		params->min_samples_leaf = 3.0;
 		params->feature_fraction = 0.5;
+	}
+	else if (type == ML_GRADIENT_BOOSTING)
+	{
+		params->max_depth = 32;
+		params->max_leaves = 31;
+		params->min_samples_leaf = 10.0;
+		params->feature_fraction = 1.0;
+		params->learning_rate = 0.1;
 	}
 	else
 	{
@@ -194,7 +206,7 @@ MlStatus
 pgaml_ml_params_check(const MlParams *params, MlError *error)
 {
 	if (params->type != ML_LINEAR_REGRESSION && params->type != ML_DECISION_TREE &&
-		params->type != ML_RANDOM_FOREST)
+		params->type != ML_RANDOM_FOREST && params->type != ML_GRADIENT_BOOSTING)
 		return pgaml_ml_fail(error, ML_E_ARG, "type", "unknown model type %d", (int) params->type);
 
 	for (int i = 0; i < N_PARAM_ROWS; i++)

@@ -197,3 +197,14 @@ pgaml_ml_prepared_free(MlPrepared *prepared, const MlAllocator *allocator)
 	pgaml_ml_release(allocator, prepared->weight);
 	memset(prepared, 0, sizeof(*prepared));
 }
+
+MlGrowScale
+pgaml_ml_prepared_scale(const MlPrepared *prepared, double offset, double learning_rate)
+{
+	return (MlGrowScale) {
+		.offset = offset,
+		.leaf = learning_rate * prepared->target_scale,
+		.weight = prepared->weight_scale,
+		.gain = prepared->weight_scale * prepared->target_scale * prepared->target_scale
+	};
+}

@@ -25,10 +25,12 @@
 /* A gain below this share of G^2/H is rounding noise. */
 #define NOISE_SHARE 1e-12
 
-/* G^2/H of both children, with one division. */
+/* G^2/(H + l2) of both children, with one division. */
 static inline double
-score(MlPair left, MlPair right)
+score(MlPair left, MlPair right, double l2)
 {
+	left[1] += l2;
+	right[1] += l2;
 	return (left[0] * left[0] * right[1] + right[0] * right[0] * left[1]) / (left[1] * right[1]);
 }
 
@@ -40,7 +42,7 @@ pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4
 	MlPair		sum = {0.0, 0.0};
 	double		empty = EMPTY_SHARE * total[1];
 	double		min_hessian = rules->min_hessian > empty ? rules->min_hessian : empty;
-	double		parent = total[0] * total[0] / total[1];
+	double		parent = total[0] * total[0] / (total[1] + rules->l2);
 	double		threshold = parent + rules->min_gain + NOISE_SHARE * parent;
 	bool		has_missing = missing[1] > empty;
 
@@ -63,7 +65,7 @@ pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4
 				right = total - left;
 				if (left[1] < min_hessian || right[1] < min_hessian)
 					continue;
-				s = score(left, right);
+				s = score(left, right, rules->l2);
 				if (!(s > threshold))
 					continue;
 				threshold = s * (1.0 + TIE_SHARE);

@@ -16,7 +16,8 @@ pgaml_ml_tree_memory(int64_t nleaves)
 {
 	int64_t		nnodes = nleaves > 1 ? nleaves - 1 : 1;
 
-	return (size_t) nleaves * sizeof(double) + (size_t) nnodes * sizeof(MlNode);
+	return (size_t) nleaves * (sizeof(double) + sizeof(float)) +
+		(size_t) nnodes * (sizeof(MlNode) + sizeof(float));
 }
 
 bool
@@ -28,7 +29,9 @@ pgaml_ml_tree_alloc(MlTree *tree, int32_t nleaves, const MlAllocator *allocator)
 		return false;
 	tree->nleaves = nleaves;
 	tree->leaves = (double *) block;
-	tree->nodes = (MlNode *) (block + (size_t) nleaves * sizeof(double));
+	tree->nodes = (MlNode *) (tree->leaves + nleaves);
+	tree->covers = (float *) (tree->nodes + (nleaves > 1 ? nleaves - 1 : 1));
+	tree->gains = tree->covers + nleaves;
 	return true;
 }
 

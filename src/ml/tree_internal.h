@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  * tree_internal.h
  *		The histogram engine: bins, histograms, split finding, growth, and
- *		the tree they give.  Forests use it now, boosting will.
+ *		the tree they give.  Trees, forests and boosting use it.
  *
  * All sums are in (gradient, hessian) terms: a squared-error tree has
- * g = weight * target and h = weight, a leaf's value is G / H and a split's
- * gain GL^2/HL + GR^2/HR - G^2/H.  Included only inside src/ml.
+ * g = weight * target and h = weight, a leaf's value is G / (H + l2) and a split's
+ * gain GL^2/(HL + l2) + GR^2/(HR + l2) - G^2/(H + l2).  Included only inside src/ml.
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_ML_TREE_INTERNAL_H
@@ -61,6 +61,7 @@ typedef struct MlSplitRules
 {
 	double		min_hessian;	/* of each child */
 	double		min_gain;
+	double		l2;				/* added to each child's hessian */
 } MlSplitRules;
 
 /*
@@ -90,6 +91,8 @@ typedef struct MlTree
 	int32_t		nleaves;		/* >= 1; there are nleaves - 1 nodes */
 	double	   *leaves;			/* [nleaves] values */
 	MlNode	   *nodes;			/* [nleaves - 1], at least one readable */
+	float	   *gains;			/* [nleaves - 1] decrease of the loss at each node, >= 0; for importance only */
+	float	   *covers;			/* [nleaves] weight of the training rows in each leaf, >= 0; for explanations */
 } MlTree;
 
 /* Room for a tree; false when there is no memory. */
@@ -119,12 +122,21 @@ extern void pgaml_ml_grower_free(MlGrower *grower);
 extern size_t pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins,
 									 const MlGrowRules *rules);
 
+/* From the scales that a tree is grown in to those of its owner. */
+typedef struct MlGrowScale
+{
+	double		offset;			/* added to a leaf's value */
+	double		leaf;			/* factor on it */
+	double		weight;			/* factor on covers */
+	double		gain;			/* factor on gains */
+} MlGrowScale;
+
 /*
  * Grow one tree on rows (ascending, reordered by the call) with grad[row] =
- * (g, h), h > 0.  Leaf values are offset + scale * G / H.
+ * (g, h), h > 0.  Leaf values are offset + leaf * G / (H + l2).
  */
 extern MlStatus pgaml_ml_grow(MlGrower *grower, const MlPair *grad, int32_t *rows, int32_t count,
-							  double offset, double scale, MlRng *rng, MlTicker *ticker,
+							  const MlGrowScale *scale, MlRng *rng, MlTicker *ticker,
 							  MlTree *tree, MlError *error);
 
 /* Value that the last tree grown gives to a row of the bins. */

@@ -82,6 +82,13 @@ check_tree(const MlTree *tree, int32_t nfeatures, MlError *error)
 	{
 		if (!(fabs(tree->leaves[i]) <= 2.0 * ML_MAX_TARGET))
 			return pgaml_ml_fail(error, ML_E_FORMAT, "leaf", "value of leaf %d is not finite or too large", (int) i);
+		if (!(tree->covers[i] >= 0.0f) || isinf(tree->covers[i]))
+			return pgaml_ml_fail(error, ML_E_FORMAT, "leaf", "weight of leaf %d is not a weight", (int) i);
+	}
+	for (int32_t i = 0; i + 1 < tree->nleaves; i++)
+	{
+		if (!(tree->gains[i] >= 0.0f) || isinf(tree->gains[i]))
+			return pgaml_ml_fail(error, ML_E_FORMAT, "node", "gain of node %d is not a gain", (int) i);
 	}
 	return check_shape(tree, nfeatures, error);
 }
@@ -122,6 +129,8 @@ pgaml_ml_model_validate(const MlModel *model, MlError *error)
 		return pgaml_ml_fail(error, ML_E_FORMAT, "ntrees", "%d trees", (int) model->ntrees);
 	if (!isnan(model->oob_rmse) && !(model->oob_rmse >= 0.0 && isfinite(model->oob_rmse)))
 		return pgaml_ml_fail(error, ML_E_FORMAT, "oob_rmse", "not an error");
+	if (!(fabs(model->base) <= ML_MAX_TARGET))
+		return pgaml_ml_fail(error, ML_E_FORMAT, "base", "not finite or too large");
 	for (int32_t t = 0; t < model->ntrees && status == ML_OK; t++)
 		status = check_tree(&model->trees[t], model->nfeatures, error);
 	return status;

@@ -88,7 +88,9 @@ table_new(int64_t nrows, int32_t nfeatures)
 	table.columns = calloc((size_t) nfeatures, sizeof(float *));
 	for (int32_t f = 0; f < nfeatures; f++)
 		table.columns[f] = table.values + f * nrows;
-	table.data = (MlDataset) {nrows, nfeatures, table.columns, table.target, NULL};
+	table.data = (MlDataset) {
+		.nrows = nrows, .nfeatures = nfeatures, .columns = table.columns, .target = table.target
+	};
 	return table;
 }
 

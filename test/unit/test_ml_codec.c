@@ -52,7 +52,7 @@ small_model(MlModelType type)
 	return model;
 }
 
-static const MlModelType all_types[] = {ML_LINEAR_REGRESSION, ML_DECISION_TREE, ML_RANDOM_FOREST};
+static const MlModelType all_types[] = {ML_LINEAR_REGRESSION, ML_DECISION_TREE, ML_RANDOM_FOREST, ML_GRADIENT_BOOSTING};
 
 static MlStatus
 decode_status(const uint8_t *bytes, size_t length)
@@ -95,7 +95,7 @@ static void
 round_trip_keeps_everything(void **state)
 {
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *model = small_model(all_types[t]);
 		Bytes		bytes = encode(model);
@@ -127,10 +127,10 @@ the_layout_is_the_documented_one(void **state)
 	uint32_t	crc = reference_crc32c(bytes.at, bytes.length - 4);
 
 	(void) state;
-	assert_memory_equal(bytes.at, "PGAMLMOD\1\0\2\0\3\0\0\0", 16);
+	assert_memory_equal(bytes.at, "PGAMLMOD\2\0\2\0\3\0\0\0", 16);
 	assert_int_equal(bytes.at[16], bytes.length);
-	assert_int_equal(bytes.length, 24 + 8 + 4 + 4 + 5 * 16 + 6 * 8 + 4);
-	assert_memory_equal(bytes.at + 24, "\0\0\0\0\0\0\xf8\x7f\1\0\0\0\6\0\0\0", 16);
+	assert_int_equal(bytes.length, 24 + 8 + 8 + 4 + 4 + 5 * 20 + 6 * 12 + 4);
+	assert_memory_equal(bytes.at + 24, "\0\0\0\0\0\0\xf8\x7f\0\0\0\0\0\0\0\0\1\0\0\0\6\0\0\0", 24);
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(bytes.at[bytes.length - 4 + (size_t) i], (crc >> (8 * i)) & 0xff);
 	pgaml_ml_model_free(model);
@@ -141,7 +141,7 @@ static void
 every_truncation_is_refused(void **state)
 {
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *model = small_model(all_types[t]);
 		Bytes		bytes = encode(model);
@@ -173,7 +173,7 @@ static void
 every_flipped_bit_is_refused(void **state)
 {
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *model = small_model(all_types[t]);
 		Bytes		bytes = encode(model);
@@ -197,7 +197,7 @@ static void
 every_flipped_bit_with_a_good_checksum_is_harmless(void **state)
 {
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *model = small_model(all_types[t]);
 		Bytes		bytes = encode(model);
@@ -218,10 +218,11 @@ every_flipped_bit_with_a_good_checksum_is_harmless(void **state)
 #define TYPE_AT 10
 #define FEATURES_AT 12
 #define OOB_AT 24
-#define TREES_AT 32
-#define LEAVES_AT 36
-#define NODE_AT(i) (40 + 16 * (i))
-#define LEAF_AT(i) (40 + 16 * 5 + 8 * (i))
+#define BASE_AT 32
+#define TREES_AT 40
+#define LEAVES_AT 44
+#define NODE_AT(i) (48 + 20 * (i))
+#define LEAF_AT(i) (48 + 20 * 5 + 12 * (i))
 
 typedef struct Attack
 {
@@ -233,7 +234,7 @@ typedef struct Attack
 
 static const Attack attacks[] = {
 	{"type 0", TYPE_AT, "\0\0", 2},
-	{"type 4", TYPE_AT, "\4\0", 2},
+	{"type 5", TYPE_AT, "\5\0", 2},
 	{"no features", FEATURES_AT, "\0\0\0\0", 4},
 	{"4097 features", FEATURES_AT, "\1\x10\0\0", 4},
 	{"2^32 - 1 features", FEATURES_AT, "\xff\xff\xff\xff", 4},
@@ -260,6 +261,13 @@ static const Attack attacks[] = {
 	{"leaf NaN", LEAF_AT(0), "\0\0\0\0\0\0\xf8\x7f", 8},
 	{"leaf infinite", LEAF_AT(5), "\0\0\0\0\0\0\xf0\xff", 8},
 	{"leaf too large", LEAF_AT(5), "\xff\xff\xff\xff\xff\xff\xef\x7f", 8},
+	{"base infinite", BASE_AT, "\0\0\0\0\0\0\xf0\x7f", 8},
+	{"weight NaN", LEAF_AT(2) + 8, "\0\0\xc0\x7f", 4},
+	{"weight infinite", LEAF_AT(2) + 8, "\0\0\x80\x7f", 4},
+	{"weight negative", LEAF_AT(2) + 8, "\0\0\x80\xbf", 4},
+	{"gain NaN", NODE_AT(3) + 16, "\0\0\xc0\x7f", 4},
+	{"gain infinite", NODE_AT(3) + 16, "\0\0\x80\x7f", 4},
+	{"gain negative", NODE_AT(3) + 16, "\0\0\x80\xbf", 4},
 };
 
 static void
@@ -291,10 +299,10 @@ too_deep_a_tree_is_refused(void **state)
 	(void) state;
 	for (uint32_t depth = 64; depth <= 65; depth++)
 	{
-		size_t		length = 24 + 8 + 4 + 4 + 16 * depth + 8 * (depth + 1) + 4;
+		size_t		length = 24 + 8 + 8 + 4 + 4 + 20 * depth + 12 * (depth + 1) + 4;
 		uint8_t    *bytes = calloc(1, length);
 
-		memcpy(bytes, "PGAMLMOD\1\0\2\0\1\0\0\0", 16);
+		memcpy(bytes, "PGAMLMOD\2\0\2\0\1\0\0\0", 16);
 		bytes[16] = (uint8_t) length;
 		bytes[17] = (uint8_t) (length >> 8);
 		bytes[TREES_AT] = 1;
@@ -347,7 +355,7 @@ another_version_is_named(void **state)
 	Bytes		bytes = encode(model);
 
 	(void) state;
-	bytes.at[8] = 2;
+	bytes.at[8] = 1;
 	assert_int_equal(decode_status(bytes.at, bytes.length), ML_E_VERSION);
 	pgaml_ml_model_free(model);
 	free(bytes.at);
@@ -397,7 +405,7 @@ write_corpus(void)
 {
 	static const char *const names[] = {"linear", "tree", "forest"};
 
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *model = small_model(all_types[t]);
 		Bytes		bytes = encode(model);

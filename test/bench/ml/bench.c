@@ -69,7 +69,9 @@ read_file(const char *path, File *file)
 	fclose(in);
 	for (int64_t f = 0; f < shape[1]; f++)
 		file->columns[f] = file->values + f * shape[0];
-	file->data = (MlDataset) {shape[0], (int32_t) shape[1], file->columns, file->target, NULL};
+	file->data = (MlDataset) {
+		.nrows = shape[0], .nfeatures = (int32_t) shape[1], .columns = file->columns, .target = file->target
+	};
 }
 
 static void
