@@ -3,7 +3,8 @@
  *		How good predictions are, on the scale of the target and as ratios.
  *
  * Targets and predictions are logarithms; ratios are of their exponentials,
- * taken from the difference so that nothing overflows on the way.
+ * taken from the difference, and sums of exponentials are of shares of the
+ * largest, so that nothing overflows on the way.
  *-------------------------------------------------------------------------
  */
 #include "core_internal.h"
@@ -18,6 +19,8 @@ typedef struct Sums
 	double		absolute;		/* of |p - y| */
 	double		squared;		/* of (p - y)^2 */
 	double		ratio;			/* of |exp(p) / exp(y) - 1| */
+	double		top_target;		/* largest y */
+	double		top;			/* largest y or p */
 	bool		constant;		/* all targets are equal */
 } Sums;
 
@@ -27,7 +30,7 @@ add_up(const double *y, const double *p, const float *weight, int64_t n, MlPair 
 {
 	double		first = NAN;
 
-	*sums = (Sums) {.constant = true};
+	*sums = (Sums) {.constant = true, .top_target = -INFINITY, .top = -INFINITY};
 	*used = 0;
 	for (int64_t i = 0; i < n; i++)
 	{
@@ -50,11 +53,54 @@ add_up(const double *y, const double *p, const float *weight, int64_t n, MlPair 
 		sums->absolute += w * fabs(d);
 		sums->squared += w * d * d;
 		sums->ratio += w * fabs(expm1(d));
+		sums->top_target = fmax(sums->top_target, y[i]);
+		sums->top = fmax(sums->top, fmax(y[i], p[i]));
 		errors[(*used)++] = (MlPair) {fabs(d), w};
 	}
 	if (*used == 0)
 		return pgaml_ml_fail(error, ML_E_DATA, "n", "no row has a weight above 0");
 	return ML_OK;
+}
+
+/*
+ * R2, RMSE and MAE of exp(p) against exp(y).  Errors are summed as shares of
+ * the largest value, the variation as shares of the largest target: one wild
+ * prediction must not make the targets vanish.
+ */
+static void
+on_ms(const double *y, const double *p, const float *weight, int64_t n, const Sums *sums, MlMetrics *out)
+{
+	double		absolute = 0.0;
+	double		squared = 0.0;
+	double		mean = 0.0;
+	double		variation = 0.0;
+
+	for (int64_t i = 0; i < n; i++)
+	{
+		double		w = (weight != NULL ? weight[i] : 1.0) / sums->weight;
+		double		d;
+
+		if (w == 0.0)
+			continue;
+		d = exp(p[i] - sums->top) - exp(y[i] - sums->top);
+		absolute += w * fabs(d);
+		squared += w * d * d;
+		mean += w * exp(y[i] - sums->top_target);
+	}
+	for (int64_t i = 0; i < n; i++)
+	{
+		double		w = (weight != NULL ? weight[i] : 1.0) / sums->weight;
+		double		d;
+
+		if (w == 0.0)
+			continue;
+		d = exp(y[i] - sums->top_target) - mean;
+		variation += w * d * d;
+	}
+	out->r2_ms = sums->constant || variation == 0.0 ? NAN :
+		1.0 - squared / variation * exp(2.0 * (sums->top - sums->top_target));
+	out->rmse_ms = squared > 0.0 ? exp(sums->top + 0.5 * log(squared)) : 0.0;
+	out->mae_ms = absolute > 0.0 ? exp(sums->top + log(absolute)) : 0.0;
 }
 
 /*
@@ -91,6 +137,7 @@ pgaml_ml_metrics(const double *y, const double *p, const float *weight, int64_t 
 		out->rmse = sqrt(sums.squared / sums.weight);
 		out->mae = sums.absolute / sums.weight;
 		out->mape = sums.ratio / sums.weight;
+		on_ms(y, p, weight, n, &sums, out);
 
 		pgaml_ml_sort_pairs(errors, errors + n, used);
 		out->q50 = exp(pgaml_ml_sorted_quantile(errors, used, 0.50));

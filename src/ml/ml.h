@@ -149,6 +149,9 @@ typedef struct MlMetrics
 	double		r2;				/* on the scale given; NaN when the targets are constant */
 	double		rmse;			/* on the scale given */
 	double		mae;			/* on the scale given */
+	double		r2_ms;			/* of exp(p) against exp(y) */
+	double		rmse_ms;		/* infinite when exp overflows, as mae_ms */
+	double		mae_ms;
 	double		mape;			/* of exp(p) against exp(y), 0..inf */
 	double		q50,
 				q90,

@@ -3,7 +3,8 @@
  *		What a fit measured, as JSON for the model's card.
  *
  * Keys are stages, baselines and field-standard metric names; errors are on
- * the natural logarithm of ms, q-errors are ratios.
+ * the natural logarithm of ms, or on ms where the name says so; q-errors are
+ * ratios.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -35,6 +36,9 @@ append_score(StringInfo out, const char *name, const MlStageScore *score)
 	append_number(out, "r2", score->metrics.r2 + none, false);
 	append_number(out, "rmse", score->metrics.rmse + none, false);
 	append_number(out, "mae", score->metrics.mae + none, false);
+	append_number(out, "r2_ms", score->metrics.r2_ms + none, false);
+	append_number(out, "rmse_ms", score->metrics.rmse_ms + none, false);
+	append_number(out, "mae_ms", score->metrics.mae_ms + none, false);
 	append_number(out, "mape", score->metrics.mape + none, false);
 	append_number(out, "q50", score->metrics.q50 + none, false);
 	append_number(out, "q90", score->metrics.q90 + none, false);

@@ -55,7 +55,10 @@ def metrics(name, rng, n, weighted):
     line([r2_score(y, p, sample_weight=w), np.sqrt(mean_squared_error(y, p, sample_weight=w)),
           mean_absolute_error(y, p, sample_weight=w),
           mean_absolute_percentage_error(np.exp(y), np.exp(p), sample_weight=w),
-          lower_quantile(q, w, .5), lower_quantile(q, w, .9), lower_quantile(q, w, .95), q.max()])
+          lower_quantile(q, w, .5), lower_quantile(q, w, .9), lower_quantile(q, w, .95), q.max(),
+          r2_score(np.exp(y), np.exp(p), sample_weight=w),
+          np.sqrt(mean_squared_error(np.exp(y), np.exp(p), sample_weight=w)),
+          mean_absolute_error(np.exp(y), np.exp(p), sample_weight=w)])
 
 
 def huber(name, rng, n):

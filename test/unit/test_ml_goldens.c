@@ -129,7 +129,7 @@ metrics_case(const char *name, bool weighted)
 	double	   *y;
 	double	   *p;
 	float	   *w;
-	double		want[8];
+	double		want[11];
 	MlMetrics	got;
 
 	open_case(name, 1, &size);
@@ -140,7 +140,7 @@ metrics_case(const char *name, bool weighted)
 	read_doubles(y, n);
 	read_doubles(p, n);
 	read_floats(w, n);
-	read_doubles(want, 8);
+	read_doubles(want, 11);
 	assert_int_equal(pgaml_ml_metrics(y, p, weighted ? w : NULL, n, &plain_heap, &got, NULL), ML_OK);
 	assert_close(got.r2, want[0], 1e-9);
 	assert_close(got.rmse, want[1], 1e-9);
@@ -150,6 +150,9 @@ metrics_case(const char *name, bool weighted)
 	assert_close(got.q90, want[5], 1e-9);
 	assert_close(got.q95, want[6], 1e-9);
 	assert_close(got.qmax, want[7], 1e-9);
+	assert_close(got.r2_ms, want[8], 1e-9);
+	assert_close(got.rmse_ms, want[9], 1e-9);
+	assert_close(got.mae_ms, want[10], 1e-9);
 	free(y);
 	free(p);
 	free(w);

@@ -146,6 +146,38 @@ metrics_know_their_edges(void **state)
 	assert_int_equal(pgaml_ml_metrics(y, y, NULL, 0, &plain_heap, &m, NULL), ML_E_DATA);
 }
 
+/*
+ * exp() of a target or a prediction may be more than a double holds; what can
+ * still be said is said.
+ */
+static void
+metrics_on_ms_do_not_overflow_on_the_way(void **state)
+{
+	const double high[] = {1000, 1001, 1002};
+	const double low[] = {0, 1, 2};
+	const double wild[] = {0, 1, 800};
+	const double wilder[] = {0, 1, 1e300};
+	const double below[] = {-2000, -1999, -1998};
+	MlMetrics	h;
+	MlMetrics	m;
+
+	(void) state;
+	assert_int_equal(pgaml_ml_metrics(high, (const double[]) {1000.5, 1001, 1001.5}, NULL, 3, &plain_heap, &h, NULL), ML_OK);
+	assert_int_equal(pgaml_ml_metrics(low, (const double[]) {0.5, 1, 1.5}, NULL, 3, &plain_heap, &m, NULL), ML_OK);
+	assert_true(fabs(h.r2_ms - m.r2_ms) < 1e-9 && isinf(h.rmse_ms) && isinf(h.mae_ms));
+	assert_true(fabs(m.mae_ms - (exp(0.5) - 1.0 + exp(2) - exp(1.5)) / 3.0) < 1e-12);
+	assert_int_equal(pgaml_ml_metrics(low, wild, NULL, 3, &plain_heap, &m, NULL), ML_OK);
+	assert_true(isinf(m.r2_ms) && m.r2_ms < 0.0 && isinf(m.rmse_ms));
+	assert_int_equal(pgaml_ml_metrics(wild, low, NULL, 3, &plain_heap, &m, NULL), ML_OK);
+	assert_true(fabs(m.r2_ms + 0.5) < 1e-12);
+	assert_int_equal(pgaml_ml_metrics(low, wilder, NULL, 3, &plain_heap, &m, NULL), ML_OK);
+	assert_true(m.r2_ms < 0.0 && !isnan(m.rmse_ms) && !isnan(m.mae_ms));
+	assert_int_equal(pgaml_ml_metrics(below, below, NULL, 3, &plain_heap, &m, NULL), ML_OK);
+	assert_true(m.r2_ms == 1.0 && m.rmse_ms == 0.0 && m.mae_ms == 0.0);
+	assert_int_equal(pgaml_ml_metrics((const double[]) {1, 1, 1}, low, NULL, 3, &plain_heap, &m, NULL), ML_OK);
+	assert_true(isnan(m.r2_ms) && m.rmse_ms > 0.0);
+}
+
 static MlLine
 line_of(const float *x, const double *y, const float *weight, int64_t n)
 {
@@ -318,6 +350,7 @@ main(void)
 		cmocka_unit_test(quantiles_are_lower_and_weighted),
 		cmocka_unit_test(every_order_statistic_is_found),
 		cmocka_unit_test(metrics_know_their_edges),
+		cmocka_unit_test(metrics_on_ms_do_not_overflow_on_the_way),
 		cmocka_unit_test(a_line_withstands_wild_points),
 		cmocka_unit_test(a_line_knows_its_edges),
 		cmocka_unit_test(conformal_needs_enough_scores),
