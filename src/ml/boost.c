@@ -24,22 +24,57 @@ typedef struct Fit
 	double	   *fitted;			/* [nrows] sum of the trees so far, in the prepared scale */
 } Fit;
 
+/*
+ * Gradients, and the rows of the next tree in front of those it leaves out.
+ */
 static int32_t
 take_rows(Fit *fit, MlRng *rng)
 {
 	const MlPrepared *p = fit->prepared;
 	bool		all = fit->params->sample_fraction >= 1.0;
 	int32_t		count = 0;
+	int32_t		left_out = p->nrows;
 
 	for (int32_t i = 0; i < p->nrows; i++)
-	{
 		fit->grad[i] = (MlPair) {p->weight[i] * (p->target[i] - fit->fitted[i]), p->weight[i]};
-		fit->rows[count] = i;
-		count += all || pgaml_ml_rng_uniform(rng) < fit->params->sample_fraction;
+	for (int32_t i = 0; i < p->nrows; i++)
+	{
+		if (all || pgaml_ml_rng_uniform(rng) < fit->params->sample_fraction)
+			fit->rows[count++] = i;
+		else
+			fit->rows[--left_out] = i;
 	}
 	if (count == 0)
-		fit->rows[count++] = (int32_t) pgaml_ml_rng_below(rng, (uint64_t) p->nrows);
+	{
+		int32_t		only = (int32_t) pgaml_ml_rng_below(rng, (uint64_t) p->nrows);
+		int32_t		row = fit->rows[only];
+
+		fit->rows[only] = fit->rows[0];
+		fit->rows[count++] = row;
+	}
 	return count;
+}
+
+/*
+ * Add a new tree to what the model fits: by its leaves where they hold the
+ * row, by a walk for the rows it left out.
+ */
+static void
+add_tree(Fit *fit, const MlTree *tree, int32_t count)
+{
+	const int32_t *ends = pgaml_ml_grower_leaf_ends(fit->grower);
+	double		scale = fit->prepared->target_scale;
+	int32_t		i = 0;
+
+	for (int32_t leaf = 0; leaf < tree->nleaves; leaf++)
+	{
+		double		value = tree->leaves[leaf] / scale;
+
+		for (; i < ends[leaf]; i++)
+			fit->fitted[fit->rows[i]] += value;
+	}
+	for (i = count; i < fit->prepared->nrows; i++)
+		fit->fitted[fit->rows[i]] += pgaml_ml_grower_value(fit->grower, tree, fit->rows[i]) / scale;
 }
 
 static MlStatus
@@ -61,8 +96,7 @@ grow_all(MlModel *model, Fit *fit, MlTicker *ticker, MlError *error)
 		if (status != ML_OK)
 			return status;
 		model->ntrees++;
-		for (int32_t i = 0; i < p->nrows; i++)
-			fit->fitted[i] += pgaml_ml_grower_value(fit->grower, &model->trees[t], i) / p->target_scale;
+		add_tree(fit, &model->trees[t], count);
 		ticker->progress = (double) (t + 1) / ntrees;
 		if (pgaml_ml_tick(ticker, 16 * (int64_t) p->nrows))
 			return pgaml_ml_stopped(error, "boosting");

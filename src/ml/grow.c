@@ -367,6 +367,7 @@ finish(MlGrower *g, int32_t nleaves, const MlGrowScale *scale, MlTree *tree)
 			*link = work->child[0] < 0 ? ~leaf : nnodes;
 		if (work->child[0] < 0)
 		{
+			g->leaf_end[leaf] = work->begin + work->count;
 			tree->covers[leaf] = finite_float(scale->weight * work->total[1]);
 			tree->leaves[leaf++] = scale->offset +
 				scale->leaf * (work->total[0] / (work->total[1] + g->rules.split.l2));
@@ -424,6 +425,12 @@ pgaml_ml_grow(MlGrower *grower, const MlPair *grad, int32_t *rows, int32_t count
 	if (!finish(grower, nleaves, scale, tree))
 		return pgaml_ml_nomem(error, "tree");
 	return ML_OK;
+}
+
+const int32_t *
+pgaml_ml_grower_leaf_ends(const MlGrower *grower)
+{
+	return grower->leaf_end;
 }
 
 double

@@ -42,6 +42,7 @@ struct MlGrower
 	int32_t    *rows;			/* of the tree being grown; the caller's */
 	int32_t    *right_rows;		/* [nrows] scratch of the partition */
 	uint8_t    *node_bin;		/* [cap_leaves] last bin to the left, per node of the last tree */
+	int32_t    *leaf_end;		/* [cap_leaves] end of its rows, per leaf of the last tree */
 
 	MlPair	   *dense;			/* [hist_size] one node's histograms */
 	MlPair	   *sparse;			/* [hist_size] all zero between two uses */

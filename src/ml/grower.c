@@ -50,7 +50,7 @@ pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins,
 	size_t		size = sizeof(MlGrower);
 
 	size = pgaml_ml_size_add(size, (size_t) nfeatures * (2 * sizeof(int32_t) + 4 * sizeof(uint64_t)));
-	size = pgaml_ml_size_add(size, leaves * (2 * sizeof(MlWork) + sizeof(int32_t) + 1));
+	size = pgaml_ml_size_add(size, leaves * (2 * sizeof(MlWork) + 2 * sizeof(int32_t) + 1));
 	size = pgaml_ml_size_add(size, (size_t) nrows * sizeof(int32_t));
 	size = pgaml_ml_size_add(size, slots * sizeof(int32_t));
 	return pgaml_ml_size_add(size, pgaml_ml_size_mul((slots + 2) * hist_size, sizeof(MlPair)));
@@ -83,14 +83,15 @@ pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *rules,
 	g->heap = pgaml_ml_alloc(allocator, cap, sizeof(int32_t));
 	g->right_rows = pgaml_ml_alloc(allocator, (size_t) bins->nrows, sizeof(int32_t));
 	g->node_bin = pgaml_ml_alloc(allocator, cap, 1);
+	g->leaf_end = pgaml_ml_alloc(allocator, cap, sizeof(int32_t));
 	g->dense = pgaml_ml_alloc(allocator, (size_t) g->hist_size, sizeof(MlPair));
 	g->sparse = pgaml_ml_alloc_zero(allocator, (size_t) g->hist_size, sizeof(MlPair));
 	g->occupied = pgaml_ml_alloc_zero(allocator, nfeatures * 4, sizeof(uint64_t));
 	g->pool = pgaml_ml_alloc(allocator, (size_t) g->nslots * (size_t) g->hist_size, sizeof(MlPair));
 	g->free_slots = pgaml_ml_alloc(allocator, (size_t) g->nslots, sizeof(int32_t));
 	if (g->useful == NULL || g->tried == NULL || g->work == NULL || g->heap == NULL ||
-		g->right_rows == NULL || g->node_bin == NULL || g->dense == NULL || g->sparse == NULL ||
-		g->occupied == NULL || g->pool == NULL || g->free_slots == NULL)
+		g->right_rows == NULL || g->node_bin == NULL || g->leaf_end == NULL || g->dense == NULL ||
+		g->sparse == NULL || g->occupied == NULL || g->pool == NULL || g->free_slots == NULL)
 	{
 		pgaml_ml_grower_free(g);
 		return pgaml_ml_nomem(error, "grower");
@@ -124,6 +125,7 @@ pgaml_ml_grower_free(MlGrower *grower)
 	pgaml_ml_release(&allocator, grower->heap);
 	pgaml_ml_release(&allocator, grower->right_rows);
 	pgaml_ml_release(&allocator, grower->node_bin);
+	pgaml_ml_release(&allocator, grower->leaf_end);
 	pgaml_ml_release(&allocator, grower->dense);
 	pgaml_ml_release(&allocator, grower->sparse);
 	pgaml_ml_release(&allocator, grower->occupied);

@@ -139,7 +139,13 @@ extern MlStatus pgaml_ml_grow(MlGrower *grower, const MlPair *grad, int32_t *row
 							  const MlGrowScale *scale, MlRng *rng, MlTicker *ticker,
 							  MlTree *tree, MlError *error);
 
-/* Value that the last tree grown gives to a row of the bins. */
+/*
+ * The rows of leaf k of the last tree grown, ascending, are those of its row
+ * array from ends[k - 1] (0 for the first leaf) to ends[k].
+ */
+extern const int32_t *pgaml_ml_grower_leaf_ends(const MlGrower *grower);
+
+/* Value that the last tree grown gives to any row of the bins. */
 extern double pgaml_ml_grower_value(const MlGrower *grower, const MlTree *tree, int32_t row);
 
 #endif							/* PGAML_ML_TREE_INTERNAL_H */
