@@ -38,6 +38,7 @@ static const PgamlFeatureName lags[PGAML_F_COUNT - PGAML_F_LAG_CENTER] = {
 };
 
 const MlStageLayout pgaml_feature_layout = {
+	.feature_version = PGAML_FEATURE_VERSION,
 	.nfeatures = PGAML_F_COUNT,
 	.lag_center = PGAML_F_LAG_CENTER,
 	.lag_spread = PGAML_F_LAG_SPREAD,

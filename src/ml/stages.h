@@ -48,22 +48,24 @@ typedef enum MlStageKind
 	ML_STAGE_COUNT
 } MlStageKind;
 
+/* Bits; none of them: a feature that is known of every row. */
 typedef enum MlFeatureRole
 {
-	ML_ROLE_PLAIN,
-	ML_ROLE_PAST,				/* only known of a statement that has run: hidden from cold rows */
-	ML_ROLE_PLAN				/* of an execution's own plan: ahead of it, only that of the run before is known */
+	ML_ROLE_PAST = 1,			/* only known of a statement that has run: hidden from cold rows */
+	ML_ROLE_PLAN = 2,			/* of an execution's own plan: ahead of it, only that of the run before is known */
+	ML_ROLE_ALL = ML_ROLE_PAST | ML_ROLE_PLAN
 } MlFeatureRole;
 
-/* Where the special features stand in a row. */
+/* What a row holds, and where the special features stand in it. */
 typedef struct MlStageLayout
 {
+	uint32_t	feature_version;	/* the caller's: a row of another version means something else */
 	int32_t		nfeatures;
 	int32_t		lag_center;		/* median log ms of the recent runs */
 	int32_t		lag_spread;		/* their robust standard deviation, log */
 	int32_t		lag_runs;		/* how many they are */
 	int32_t		cost;			/* log cost of the plan */
-	uint8_t		roles[ML_STAGE_MAX_FEATURES];	/* MlFeatureRole */
+	uint8_t		roles[ML_STAGE_MAX_FEATURES];	/* bits of MlFeatureRole */
 } MlStageLayout;
 
 typedef enum MlPart
@@ -152,6 +154,19 @@ extern MlStatus pgaml_ml_stages_fit(const MlStageData *data, const MlStageLayout
 									const MlParams *params, const MlAllocator *allocator,
 									const MlStop *stop, MlStages **out,
 									MlStageReport *report, MlError *error);
+
+/*
+ * Stages around a learner that was fitted elsewhere and whose output is log
+ * ms itself.  The training part of the data gives medians, ranges and the
+ * cost line, the other parts are used as in a fit.  Without data (NULL) the
+ * learner serves cold rows and history warm ones, nothing is clamped, and
+ * intervals are not calibrated.  On ML_OK *out is the caller's and owns the
+ * learner; else the learner stays the caller's.
+ */
+extern MlStatus pgaml_ml_stages_adopt(MlModel *model, const MlStageLayout *layout,
+									  const MlStageData *data, const MlAllocator *allocator,
+									  const MlStop *stop, MlStages **out,
+									  MlStageReport *report, MlError *error);
 extern void pgaml_ml_stages_free(MlStages *stages);
 
 /*
@@ -171,6 +186,9 @@ extern double pgaml_ml_stages_error(const MlStages *stages, const MlStageData *d
 
 extern const MlStageLayout *pgaml_ml_stages_layout(const MlStages *stages);
 extern const MlModel *pgaml_ml_stages_model(const MlStages *stages);
+
+/* Does the learner tell log ms itself, and not a departure from history or cost line? */
+extern bool pgaml_ml_stages_absolute(const MlStages *stages);
 
 /* Bytes as documented in FORMAT.md; *bytes is the caller's. */
 extern MlStatus pgaml_ml_stages_encode(const MlStages *stages, const MlAllocator *allocator,

@@ -16,7 +16,7 @@
 #include "ml/core_internal.h"
 
 #define MAGIC			"PGAMLSTG"
-#define FORMAT_VERSION	1
+#define FORMAT_VERSION	2
 #define HEADER_BYTES	20		/* magic, version, length */
 #define CRC_BYTES		4
 
@@ -56,7 +56,7 @@ valid_layout(const MlStageLayout *layout)
 	int32_t		n = layout->nfeatures;
 
 	for (int i = 0; i < ML_STAGE_MAX_FEATURES; i++)
-		if (layout->roles[i] > ML_ROLE_PLAN)
+		if (layout->roles[i] > ML_ROLE_ALL)
 			return false;
 	return n >= 1 && n <= ML_STAGE_MAX_FEATURES &&
 		layout->lag_center >= 0 && layout->lag_center < n && layout->lag_spread >= 0 && layout->lag_spread < n &&
@@ -78,8 +78,10 @@ valid_numbers(const MlStages *stages)
 				(i > 0 && stages->scores[kind][i] < stages->scores[kind][i - 1]))
 				return false;
 	}
-	return isfinite(stages->global_median) && isfinite(stages->y_min) && isfinite(stages->y_max) &&
-		stages->y_min <= stages->y_max && isfinite(stages->default_spread) && stages->default_spread >= 0.0 &&
+	if (!(isnan(stages->y_min) && isnan(stages->y_max)) &&
+		!(isfinite(stages->y_min) && isfinite(stages->y_max) && stages->y_min <= stages->y_max))
+		return false;
+	return isfinite(stages->global_median) && isfinite(stages->default_spread) && stages->default_spread >= 0.0 &&
 		isfinite(stages->line.intercept) && isfinite(stages->line.slope) && isfinite(stages->line.scale) &&
 		stages->shrink_warm >= 0.0 && stages->shrink_warm <= 1.0 &&
 		stages->shrink_cold >= 0.0 && stages->shrink_cold <= 1.0;
@@ -111,9 +113,9 @@ static void
 write_scalars(MlWriter *out, const MlStages *stages)
 {
 	const MlStageLayout *layout = &stages->layout;
-	const int32_t places[] = {
-		layout->nfeatures, layout->lag_center, layout->lag_spread,
-		 layout->lag_runs, layout->cost, stages->warm_source, stages->cold_source
+	const uint32_t places[] = {
+		layout->feature_version, stages->absolute, layout->nfeatures, layout->lag_center, layout->lag_spread,
+		layout->lag_runs, layout->cost, stages->warm_source, stages->cold_source
 	};
 	const double numbers[] = {
 		stages->shrink_warm, stages->shrink_cold, stages->global_median, stages->y_min, stages->y_max,
@@ -122,7 +124,7 @@ write_scalars(MlWriter *out, const MlStages *stages)
 	};
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
-		pgaml_ml_write(out, (uint32_t) places[i], 4);
+		pgaml_ml_write(out, places[i], 4);
 	for (int i = 0; i < layout->nfeatures; i++)
 		pgaml_ml_write(out, layout->roles[i], 1);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
@@ -142,8 +144,13 @@ read_scalars(MlReader *in, MlStages *stages)
 		&stages->default_spread, &stages->line.intercept, &stages->line.slope, &stages->line.scale,
 		&stages->line.x_min, &stages->line.x_max
 	};
+	uint32_t	absolute;
 	uint32_t	sources[2];
 
+	layout->feature_version = pgaml_ml_read(in, 4);
+	absolute = pgaml_ml_read(in, 4);
+	in->failed = in->failed || absolute > 1;
+	stages->absolute = absolute == 1;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		*places[i] = (int32_t) pgaml_ml_read(in, 4);
 	for (int i = 0; i < 2; i++)

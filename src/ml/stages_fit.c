@@ -22,6 +22,7 @@
 #define MUST_WIN_WARM	0.90	/* a statement's own recent runs are hard to beat, and chance looks like a small win */
 #define MUST_WIN_COLD	0.98
 #define SPREAD_DEFAULT	0.5		/* log; when nothing at all is known */
+#define SPREAD_UNKNOWN	1.0		/* log; error of a learner that met no row of this server */
 
 size_t
 pgaml_ml_stages_memory(const MlParams *params, int64_t nrows, int32_t nfeatures)
@@ -341,13 +342,15 @@ calibrate(MlFit *fit)
 	status = pgaml_ml_held_out(fit, ML_PART_CALIBRATE, &held);
 	if (status != ML_OK)
 		return status;
-	stages->shrink_warm = shrink_factor(fit, ML_STAGE_HISTORY, ML_STAGE_MODEL_WARM, &held);
-	stages->shrink_cold = shrink_factor(fit, ML_STAGE_PLANNER, ML_STAGE_MODEL_COLD, &held);
-	pgaml_ml_held_out_free(fit, &held);
-
-	status = pgaml_ml_held_out(fit, ML_PART_CALIBRATE, &held);
-	if (status != ML_OK)
-		return status;
+	if (!stages->absolute)
+	{
+		stages->shrink_warm = shrink_factor(fit, ML_STAGE_HISTORY, ML_STAGE_MODEL_WARM, &held);
+		stages->shrink_cold = shrink_factor(fit, ML_STAGE_PLANNER, ML_STAGE_MODEL_COLD, &held);
+		pgaml_ml_held_out_free(fit, &held);
+		status = pgaml_ml_held_out(fit, ML_PART_CALIBRATE, &held);
+		if (status != ML_OK)
+			return status;
+	}
 	for (int kind = 0; kind < ML_STAGE_COUNT && status == ML_OK; kind++)
 		status = keep_scores(fit, kind, &held);
 	stages->warm_source = choose_source(ML_STAGE_HISTORY, ML_STAGE_MODEL_WARM, ML_SOURCE_HISTORY,
@@ -358,6 +361,7 @@ calibrate(MlFit *fit)
 	return status;
 }
 
+/* Everything behind the learner; it is fitted here unless there already is one. */
 static MlStatus
 run_fit(MlFit *fit)
 {
@@ -369,7 +373,7 @@ run_fit(MlFit *fit)
 		status = learn_ranges(fit);
 	if (status == ML_OK)
 		status = learn_plans(fit);
-	if (status == ML_OK)
+	if (status == ML_OK && fit->stages->model == NULL)
 		status = learn_departures(fit);
 	if (status == ML_OK)
 		status = calibrate(fit);
@@ -377,7 +381,40 @@ run_fit(MlFit *fit)
 		status = pgaml_ml_stages_measure(fit);
 	if (status == ML_OK)
 		status = pgaml_ml_stages_validate(fit->stages, fit->error);
+	for (int p = 0; p < 3; p++)
+		pgaml_ml_release(fit->allocator, fit->rows[p]);
 	return status;
+}
+
+/* What is known of a learner without data: nothing but itself. */
+static MlStatus
+adopt_unseen(MlFit *fit)
+{
+	MlStages   *stages = fit->stages;
+	int32_t		nfeatures = fit->layout->nfeatures;
+
+	stages->warm_source = fit->report->warm_source = ML_SOURCE_HISTORY;
+	stages->cold_source = fit->report->cold_source = ML_SOURCE_MODEL;
+	stages->shrink_warm = stages->shrink_cold = fit->report->shrink_warm = fit->report->shrink_cold = 1.0;
+	fit->report->oob_rmse = pgaml_ml_model_oob_rmse(stages->model);
+	stages->y_min = stages->y_max = NAN;
+	stages->default_spread = SPREAD_DEFAULT;
+	stages->line.scale = SPREAD_UNKNOWN;
+	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
+	{
+		stages->smear[kind] = 1.0;
+		stages->scores[kind] = pgaml_ml_alloc(fit->allocator, 0, sizeof(double));
+		if (stages->scores[kind] == NULL)
+			return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_adopt");
+	}
+	stages->plans = pgaml_ml_alloc(fit->allocator, 0, sizeof(int64_t));
+	stages->feature_min = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float));
+	stages->feature_max = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float));
+	if (stages->plans == NULL || stages->feature_min == NULL || stages->feature_max == NULL)
+		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_adopt");
+	for (int32_t j = 0; j < nfeatures; j++)
+		stages->feature_min[j] = stages->feature_max[j] = NAN;
+	return pgaml_ml_stages_validate(stages, fit->error);
 }
 
 MlStatus
@@ -401,11 +438,44 @@ pgaml_ml_stages_fit(const MlStageData *data, const MlStageLayout *layout, const 
 	if (fit.stages == NULL)
 		return pgaml_ml_nomem(error, "pgaml_ml_stages_fit");
 	status = run_fit(&fit);
-	for (int p = 0; p < 3; p++)
-		pgaml_ml_release(allocator, fit.rows[p]);
 	if (status == ML_OK)
 		*out = fit.stages;
 	else
 		pgaml_ml_stages_free(fit.stages);
+	return status;
+}
+
+MlStatus
+pgaml_ml_stages_adopt(MlModel *model, const MlStageLayout *layout, const MlStageData *data,
+					  const MlAllocator *allocator, const MlStop *stop, MlStages **out,
+					  MlStageReport *report, MlError *error)
+{
+	MlFit		fit = {
+		.data = data, .layout = layout, .allocator = allocator, .stop = stop, .report = report, .error = error
+	};
+	MlStatus	status = ML_OK;
+
+	*out = NULL;
+	memset(report, 0, sizeof(*report));
+	if (data != NULL)
+		status = check_data(data, layout, error);
+	if (status == ML_OK && pgaml_ml_model_features(model) != layout->nfeatures)
+		status = pgaml_ml_fail(error, ML_E_ARG, "model", "the learner has %d features and not %d",
+							   pgaml_ml_model_features(model), layout->nfeatures);
+	if (status != ML_OK)
+		return status;
+	fit.stages = pgaml_ml_stages_new(allocator, layout);
+	if (fit.stages == NULL)
+		return pgaml_ml_nomem(error, "pgaml_ml_stages_adopt");
+	fit.stages->model = model;
+	fit.stages->absolute = true;
+	status = data != NULL ? run_fit(&fit) : adopt_unseen(&fit);
+	if (status == ML_OK)
+		*out = fit.stages;
+	else
+	{
+		fit.stages->model = NULL;	/* stays the caller's */
+		pgaml_ml_stages_free(fit.stages);
+	}
 	return status;
 }

@@ -20,12 +20,13 @@ struct MlStages
 {
 	MlAllocator allocator;
 	MlStageLayout layout;
+	bool		absolute;		/* the learner tells log ms itself, not a departure */
 	MlSource	warm_source;
 	MlSource	cold_source;
 	double		shrink_warm;
 	double		shrink_cold;
 	double		global_median;	/* log ms */
-	double		y_min;			/* range of the target in training */
+	double		y_min;			/* range of the target in training; NaN: not known */
 	double		y_max;
 	double		default_spread; /* log; for statements whose own is unknown */
 	MlLine		line;			/* log ms over log cost */

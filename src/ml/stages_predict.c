@@ -47,6 +47,12 @@ pgaml_ml_stages_model(const MlStages *stages)
 }
 
 bool
+pgaml_ml_stages_absolute(const MlStages *stages)
+{
+	return stages->absolute;
+}
+
+bool
 pgaml_ml_stage_warm(const MlStageLayout *layout, const float *row)
 {
 	return row[layout->lag_runs] >= ML_STAGE_MIN_RUNS && isfinite(row[layout->lag_center]);
@@ -56,7 +62,7 @@ void
 pgaml_ml_stage_hide(const MlStageLayout *layout, float *row)
 {
 	for (int i = 0; i < layout->nfeatures; i++)
-		if (layout->roles[i] == ML_ROLE_PAST)
+		if (layout->roles[i] & ML_ROLE_PAST)
 			row[i] = NAN;
 }
 
@@ -66,7 +72,7 @@ pgaml_ml_stage_row_ahead(const MlStageLayout *layout, const MlStageData *data, i
 	int64_t		before = i > 0 && data->group[i - 1] == data->group[i] ? i - 1 : i;
 
 	for (int j = 0; j < layout->nfeatures; j++)
-		row[j] = data->columns[j][layout->roles[j] == ML_ROLE_PLAN ? before : i];
+		row[j] = data->columns[j][layout->roles[j] & ML_ROLE_PLAN ? before : i];
 }
 
 int
@@ -92,6 +98,7 @@ cost_line(const MlStages *stages, const float *row)
 	return stages->line.intercept + stages->line.slope * x;
 }
 
+/* Into the range of training, where there is one. */
 static double
 clamp(const MlStages *stages, double y)
 {
@@ -113,6 +120,15 @@ pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row)
 	return spread > ML_SPREAD_FLOOR ? spread : ML_SPREAD_FLOOR;
 }
 
+/* What the learner makes of a row whose start is this. */
+static double
+learnt(const MlStages *stages, double start, double shrink, const float *row)
+{
+	double		y = pgaml_ml_predict(stages->model, row);
+
+	return stages->absolute ? y : start + shrink * y;
+}
+
 double
 pgaml_ml_stage_center(const MlStages *stages, MlStageKind kind, const float *row, float *scratch)
 {
@@ -123,13 +139,11 @@ pgaml_ml_stage_center(const MlStages *stages, MlStageKind kind, const float *row
 		case ML_STAGE_HISTORY:
 			return row[layout->lag_center];
 		case ML_STAGE_MODEL_WARM:
-			return clamp(stages, row[layout->lag_center] +
-						 stages->shrink_warm * pgaml_ml_predict(stages->model, row));
+			return clamp(stages, learnt(stages, row[layout->lag_center], stages->shrink_warm, row));
 		case ML_STAGE_MODEL_COLD:
 			memcpy(scratch, row, sizeof(float) * layout->nfeatures);
 			pgaml_ml_stage_hide(layout, scratch);
-			return clamp(stages, cost_line(stages, row) +
-						 stages->shrink_cold * pgaml_ml_predict(stages->model, scratch));
+			return clamp(stages, learnt(stages, cost_line(stages, row), stages->shrink_cold, scratch));
 		default:
 			return clamp(stages, cost_line(stages, row));
 	}
@@ -163,7 +177,7 @@ count_outside(const MlStages *stages, const float *row)
 	{
 		float		margin = 0.05f * (stages->feature_max[i] - stages->feature_min[i]);
 
-		if (isnan(row[i]) || isnan(stages->feature_min[i]) || stages->layout.roles[i] == ML_ROLE_PAST)
+		if (isnan(row[i]) || isnan(stages->feature_min[i]) || (stages->layout.roles[i] & ML_ROLE_PAST))
 			continue;
 		if (row[i] < stages->feature_min[i] - margin || row[i] > stages->feature_max[i] + margin)
 			outside++;

@@ -62,6 +62,18 @@ pgaml_registry_generation(void)
 	return generation;
 }
 
+/* Were the features of this version? */
+static bool
+expected_features(PgamlServing *out, int64 feature_version)
+{
+	if (feature_version == expected_version)
+		return true;
+	snprintf(out->problem, sizeof(out->problem),
+			 "model " INT64_FORMAT " has features of version " INT64_FORMAT ", this build reads version %d",
+			 out->model_id, feature_version, expected_version);
+	return false;
+}
+
 /* Decode the stored bytes, or say why they cannot serve. */
 static void
 decode(PgamlServing *out, int feature_version, Datum model, const MlAllocator *allocator)
@@ -69,19 +81,20 @@ decode(PgamlServing *out, int feature_version, Datum model, const MlAllocator *a
 	bytea	   *bytes = DatumGetByteaPP(model);
 	MlError		error = {0};
 
-	if (feature_version != expected_version)
-	{
-		snprintf(out->problem, sizeof(out->problem),
-				 "model " INT64_FORMAT " has features of version %d, this build reads version %d",
-				 out->model_id, feature_version, expected_version);
+	if (!expected_features(out, feature_version))
 		return;
-	}
 	if (pgaml_ml_stages_decode((const uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes),
 							   allocator, &out->stages, &error) == ML_OK)
 	{
-		if (memcmp(pgaml_ml_stages_layout(out->stages), expected_layout, sizeof(MlStageLayout)) == 0)
+		const MlStageLayout *layout = pgaml_ml_stages_layout(out->stages);
+		bool		right = expected_features(out, layout->feature_version);
+
+		if (right && memcmp(layout, expected_layout, sizeof(MlStageLayout)) == 0)
 			return;
 		pgaml_ml_stages_free(out->stages);
+		out->stages = NULL;
+		if (!right)
+			return;
 		snprintf(error.message, sizeof(error.message), "its features stand in other places");
 	}
 	out->stages = NULL;

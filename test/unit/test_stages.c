@@ -23,7 +23,7 @@ enum
 };
 
 static const MlStageLayout layout = {
-	.nfeatures = NFEATURES, .lag_center = F_CENTER, .lag_spread = F_SPREAD, .lag_runs = F_RUNS, .cost = F_COST,
+	.feature_version = 7, .nfeatures = NFEATURES, .lag_center = F_CENTER, .lag_spread = F_SPREAD, .lag_runs = F_RUNS, .cost = F_COST,
 	.roles = {
 		[F_COST] = ML_ROLE_PLAN, [F_OWN_PLAN] = ML_ROLE_PLAN, [F_CENTER] = ML_ROLE_PAST,
 		[F_SPREAD] = ML_ROLE_PAST, [F_RUNS] = ML_ROLE_PAST
@@ -284,6 +284,114 @@ confidence_stays_within_its_rules(void **state)
 	assert_true(forecast.confidence <= 0.5 * inside);
 	/* clamped to what training saw */
 	assert_true(forecast.center < 10.0);
+	finish(&f);
+}
+
+/* A line over the features that tells log ms itself, as one fitted elsewhere would. */
+static MlModel *
+learner_from_elsewhere(const Made *made, const MlAllocator *allocator)
+{
+	MlDataset	rows = {.nrows = made->data.nrows, .nfeatures = NFEATURES, .columns = made->data.columns, .target = made->target};
+	MlParams	params;
+	MlModel    *model;
+
+	pgaml_ml_params_default(ML_GRADIENT_BOOSTING, &params);
+	assert_int_equal(pgaml_ml_train(&rows, &params, allocator, NULL, &model, NULL), ML_OK);
+	return model;
+}
+
+static void
+adopt(Fixture *f, const MlStageData *data)
+{
+	MlModel    *model = learner_from_elsewhere(&f->made, &f->allocator);
+	MlError		error = {0};
+
+	if (pgaml_ml_stages_adopt(model, &layout, data, &f->allocator, NULL, &f->stages, &f->report, &error) != ML_OK)
+		fail_msg("%s: %s", error.where, error.message);
+	assert_true(pgaml_ml_stages_absolute(f->stages));
+	assert_ptr_equal(pgaml_ml_stages_model(f->stages), model);
+}
+
+static void
+an_adopted_learner_is_measured_before_it_serves(void **state)
+{
+	Fixture		f;
+	MlForecast	forecast;
+
+	(void) state;
+	prepare(&f, 40, 100, 4.0, 0.0, 11);
+	adopt(&f, &f.made.data);
+	assert_int_equal(f.report.warm_source, ML_SOURCE_MODEL);
+	assert_int_equal(f.report.calibration[ML_STAGE_MODEL_WARM], 800);
+	forecast = forecast_of(&f, 99, 0.9);
+	assert_true(forecast.calibrated && forecast.in_range);
+	assert_float_equal(forecast.center, pgaml_ml_predict(pgaml_ml_stages_model(f.stages), f.row), 1e-12);
+	f.row[F_CENTER] = f.row[F_SPREAD] = f.row[F_RUNS] = NAN;
+	assert_float_equal(forecast_row(&f, 1, 0.9).center, pgaml_ml_predict(pgaml_ml_stages_model(f.stages), f.row), 1e-12);
+	finish(&f);
+}
+
+static void
+an_adopted_learner_without_data_promises_nothing(void **state)
+{
+	Fixture		f;
+	MlStages   *decoded;
+	uint8_t    *bytes;
+	size_t		length;
+	MlForecast	forecast;
+
+	(void) state;
+	prepare(&f, 10, 100, 4.0, 0.0, 11);
+	adopt(&f, NULL);
+	assert_int_equal(forecast_of(&f, 99, 0.9).source, ML_SOURCE_HISTORY);
+	f.row[F_CENTER] = f.row[F_SPREAD] = f.row[F_RUNS] = NAN;
+	forecast = forecast_row(&f, 1, 0.9);
+	assert_int_equal(forecast.source, ML_SOURCE_MODEL);
+	assert_false(forecast.calibrated);
+	assert_true(forecast.confidence == 0.0 && forecast.upper > forecast.center + 1.0);
+	assert_float_equal(forecast.center, pgaml_ml_predict(pgaml_ml_stages_model(f.stages), f.row), 1e-12);
+	assert_int_equal(pgaml_ml_stages_encode(f.stages, &f.allocator, &bytes, &length, NULL), ML_OK);
+	assert_int_equal(pgaml_ml_stages_decode(bytes, length, &f.allocator, &decoded, NULL), ML_OK);
+	assert_true(pgaml_ml_stages_absolute(decoded));
+	assert_int_equal(pgaml_ml_stages_layout(decoded)->feature_version, 7);
+	pgaml_ml_stages_free(decoded);
+	f.allocator.free(f.allocator.state, bytes);
+	finish(&f);
+}
+
+static void
+a_learner_that_cannot_be_adopted_stays_the_callers(void **state)
+{
+	Fixture		f;
+	MlStageLayout other = layout;
+	MlModel    *model;
+	MlError		error = {0};
+	bool		done = false;
+
+	(void) state;
+	prepare(&f, 3, 20, 1.0, 0.0, 5);
+	model = learner_from_elsewhere(&f.made, &f.allocator);
+	other.nfeatures--;
+	assert_int_equal(pgaml_ml_stages_adopt(model, &other, NULL, &f.allocator, NULL, &f.stages, &f.report, &error), ML_E_ARG);
+	assert_null(f.stages);
+	for (int with_data = 0; with_data < 2; with_data++)
+		for (f.counter.fail_at = 0, done = false; !done;)
+		{
+			f.counter.calls = 0;
+			f.counter.fail_at++;
+			if (pgaml_ml_stages_adopt(model, &layout, with_data ? &f.made.data : NULL, &f.allocator, NULL,
+									  &f.stages, &f.report, &error) == ML_OK)
+			{
+				done = true;
+				pgaml_ml_stages_free(f.stages);
+				f.counter.fail_at = 0;
+				model = learner_from_elsewhere(&f.made, &f.allocator);
+			}
+			else
+				assert_int_equal(error.code, ML_E_NOMEM);
+		}
+	pgaml_ml_model_free(model);
+	f.stages = NULL;
 	finish(&f);
 }
 
@@ -580,6 +688,9 @@ main(void)
 		cmocka_unit_test(model_serves_what_parameters_decide),
 		cmocka_unit_test(history_serves_where_only_the_own_plan_would_tell),
 		cmocka_unit_test(confidence_stays_within_its_rules),
+		cmocka_unit_test(an_adopted_learner_is_measured_before_it_serves),
+		cmocka_unit_test(an_adopted_learner_without_data_promises_nothing),
+		cmocka_unit_test(a_learner_that_cannot_be_adopted_stays_the_callers),
 		cmocka_unit_test(nothing_known_gives_no_answer),
 		cmocka_unit_test(few_rows_are_said_to_be_uncalibrated),
 		cmocka_unit_test(statement_hours_do_not_calibrate_single_executions),
