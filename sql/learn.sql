@@ -50,7 +50,7 @@ SELECT source, model_version IS NULL AS no_model, confidence_score,
        reason LIKE 'no model in production yet; median of the last 32 executions; interval not calibrated' AS says_so
   FROM predict_query_execution(1);
 
-SELECT status, message LIKE 'model 1 (random_forest, version 1), in production: median q-error %' AS told
+SELECT status, message LIKE 'model 1 (gradient_boosting, version 1), in production: median q-error %' AS told
   FROM train_performance_model();
 SELECT model_id, model_type, version, stage, training_samples BETWEEN 12000 AND 12010 AS samples, statements >= 40 AS statements, r_squared > 0.9 AS r2 FROM list_models();
 
@@ -79,7 +79,7 @@ SELECT bool_and((metrics #>> '{serving,q50}')::float8 <= 1.02 * (metrics #>> ARR
  GROUP BY metrics;
 
 -- Same rows, same seed: the same bytes, whatever the type.
-SELECT count(*) FROM (VALUES ('linear_regression'), ('decision_tree'), ('random_forest')) v(t),
+SELECT count(*) FROM (VALUES ('linear_regression'), ('decision_tree'), ('random_forest'), ('gradient_boosting')) v(t),
        LATERAL train_performance_model(t) a, LATERAL train_performance_model(t) b;
 SELECT model_type, count(*), count(DISTINCT model) AS distinct_bytes, count(DISTINCT data_hash) AS hashes
   FROM pganalytics.query_performance_models GROUP BY model_type ORDER BY model_type;

@@ -34,7 +34,7 @@ int			pgaml_models_retention = 20;
 double		pgaml_overhead_budget = 0.01;
 int			pgaml_prediction_cache_ttl = 15 * 60;
 double		pgaml_prediction_interval = 0.90;
-int			pgaml_retrain_model_type = PGAML_RETRAIN_FOREST;
+int			pgaml_retrain_model_type = PGAML_RETRAIN_BOOSTING;
 int			pgaml_samples_max_rows = 1000000;
 int			pgaml_samples_retention = 30 * MINUTES_PER_DAY;
 int			pgaml_text_interval = 300;
@@ -45,6 +45,7 @@ static const struct config_enum_entry retrain_model_options[] = {
 	{"linear_regression", PGAML_RETRAIN_LINEAR, false},
 	{"decision_tree", PGAML_RETRAIN_TREE, false},
 	{"random_forest", PGAML_RETRAIN_FOREST, false},
+	{"gradient_boosting", PGAML_RETRAIN_BOOSTING, false},
 	{NULL, 0, false}
 };
 
@@ -119,7 +120,7 @@ define_sighup_settings(void)
 			   &pgaml_models_retention, 1, 10000, PGC_SIGHUP, 0, NULL);
 	DefineCustomEnumVariable("pganalytics_ml.retrain_model_type",
 							 "Model type that training uses when none is named.",
-							 NULL, &pgaml_retrain_model_type, PGAML_RETRAIN_FOREST,
+							 NULL, &pgaml_retrain_model_type, PGAML_RETRAIN_BOOSTING,
 							 retrain_model_options, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	define_int("pganalytics_ml.samples_max_rows",
 			   "Number of captured executions kept per database.",

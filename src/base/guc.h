@@ -20,7 +20,8 @@ typedef enum PgamlRetrainModel
 {
 	PGAML_RETRAIN_LINEAR,
 	PGAML_RETRAIN_TREE,
-	PGAML_RETRAIN_FOREST
+	PGAML_RETRAIN_FOREST,
+	PGAML_RETRAIN_BOOSTING
 } PgamlRetrainModel;
 
 extern int	pgaml_bucket_interval;	/* s; divides a day */

@@ -159,7 +159,8 @@ parse_type(FunctionCallInfo fcinfo)
 	static const MlModelType defaults[] = {
 		[PGAML_RETRAIN_LINEAR] = ML_LINEAR_REGRESSION,
 		[PGAML_RETRAIN_TREE] = ML_DECISION_TREE,
-		[PGAML_RETRAIN_FOREST] = ML_RANDOM_FOREST
+		[PGAML_RETRAIN_FOREST] = ML_RANDOM_FOREST,
+		[PGAML_RETRAIN_BOOSTING] = ML_GRADIENT_BOOSTING
 	};
 	MlModelType type;
 	char	   *name;
@@ -171,7 +172,7 @@ parse_type(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown model type \"%s\"", name),
-				 errhint("Allowed are: linear_regression, decision_tree, random_forest.")));
+				 errhint("Allowed are: linear_regression, decision_tree, random_forest, gradient_boosting.")));
 	return type;
 }
 

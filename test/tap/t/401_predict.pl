@@ -36,7 +36,7 @@ like($node->safe_psql('postgres', q{SELECT message FROM train_performance_model(
 my $session = $node->background_psql('postgres');
 my $version = "SELECT model_type FROM pganalytics.query_performance_models m, predict_query_execution($queryid) p
 	WHERE m.version = p.model_version AND m.stage = 'production'";
-like($session->query($version), qr/random_forest/, 'first model in this session');
+like($session->query($version), qr/gradient_boosting/, 'first model in this session');
 $node->safe_psql('postgres', q{SELECT train_performance_model('linear_regression')});
 my $linear = $node->safe_psql('postgres', q{SELECT max(model_id) FROM pganalytics.query_performance_models});
 my $other = $node->background_psql('postgres');
@@ -54,18 +54,18 @@ $session->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FRO
 $node->safe_psql('postgres', 'SELECT activate_model(1)');
 $session->query_safe("SELECT * FROM predict_query_execution($queryid)");
 $session->query_safe('COMMIT');
-like($session->query($version), qr/random_forest/, 'a model read under an old snapshot is not kept');
+like($session->query($version), qr/gradient_boosting/, 'a model read under an old snapshot is not kept');
 $session->quit;
 $node->safe_psql('postgres', "SELECT activate_model($linear)");
 
 # Limits: nothing is left of a run that they end.
 my ($rc, $out, $err) = $node->psql('postgres', q{
-	SELECT train_performance_model(hyperparameters => '{"n_trees": 10000, "max_leaves": 60000, "min_samples_leaf": 1}')});
+	SELECT train_performance_model('random_forest', hyperparameters => '{"n_trees": 10000, "max_leaves": 60000, "min_samples_leaf": 1}')});
 my $jobs = $node->safe_psql('postgres', 'SELECT count(*) FROM pganalytics.training_jobs');
 is($jobs, $rc == 0 ? 3 : 2, 'a job for each run that completed');
 pgaml_configure($node, 'pganalytics_ml.training_memory = 8MB');
 $node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.training_memory') = '8MB'});
-($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model(hyperparameters => '{"n_trees": 10000}')});
+($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model('random_forest', hyperparameters => '{"n_trees": 10000}')});
 isnt($rc, 0, 'memory limit');
 like($err, qr/does not fit into pganalytics_ml\.training_memory/, 'memory limit is named');
 pgaml_configure($node, 'pganalytics_ml.training_memory = 512MB', 'pganalytics_ml.training_time_limit = 1s');
@@ -75,7 +75,7 @@ $node->safe_psql('postgres', qq{INSERT INTO pganalytics.execution_samples
 	SELECT (e).* FROM (SELECT e FROM pganalytics.execution_samples e WHERE queryid = $queryid LIMIT 1) one, generate_series(1, 40000)});
 $node->safe_psql('postgres', qq{UPDATE pganalytics.execution_samples
 	SET execution_ms = 0.1 + random(), plan_facts[1] = random() WHERE queryid = $queryid});
-($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model(hyperparameters => '{"n_trees": 3000}')});
+($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model('random_forest', hyperparameters => '{"n_trees": 3000}')});
 isnt($rc, 0, 'time limit');
 like($err, qr/training stopped after pganalytics_ml\.training_time_limit|does not fit/, 'time limit is named');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pganalytics.training_jobs'), $jobs, 'no row of a run that failed');
