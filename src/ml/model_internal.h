@@ -82,4 +82,9 @@ extern size_t pgaml_ml_fit_linear_memory(int32_t nfeatures);
 
 extern double pgaml_ml_linear_predict(const MlModel *model, const float *row);
 
+/* pgaml_ml_explain as a part of longer work, which it advances by share. */
+extern MlStatus pgaml_ml_explain_part(const MlModel *model, const float *rows, int64_t nrows,
+									  const MlAllocator *allocator, MlTicker *ticker, double share,
+									  double *expected, double *contributions, MlError *error);
+
 #endif							/* PGAML_ML_MODEL_INTERNAL_H */

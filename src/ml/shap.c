@@ -443,9 +443,10 @@ explain_block(Plan *plan, const MlModel *model, const float *rows, int64_t nrows
  */
 static MlStatus
 explain_blocks(Plan *plan, const MlModel *model, const float *rows, int64_t nrows, MlPair *phi,
-			   MlTicker *ticker, double *expected, double *contributions, MlError *error)
+			   MlTicker *ticker, double share, double *expected, double *contributions, MlError *error)
 {
 	double		factor = model->type == ML_GRADIENT_BOOSTING ? 1.0 : 1.0 / model->ntrees;
+	double		before = ticker->progress;
 	int64_t		done = 0;
 
 	do
@@ -460,7 +461,7 @@ explain_blocks(Plan *plan, const MlModel *model, const float *rows, int64_t nrow
 		for (size_t i = 0; i < cells; i++)
 			out[i] = factor * (phi[i][0] + phi[i][1]);
 		done += count;
-		ticker->progress = nrows > 0 ? (double) done / nrows : 1.0;
+		ticker->progress = fmin(1.0, before + (nrows > 0 ? share * (double) done / (double) nrows : share));
 	} while (done < nrows);
 	*expected *= factor;
 	if (model->type == ML_GRADIENT_BOOSTING)
@@ -470,7 +471,7 @@ explain_blocks(Plan *plan, const MlModel *model, const float *rows, int64_t nrow
 
 static MlStatus
 explain_trees(const MlModel *model, const float *rows, int64_t nrows, const MlAllocator *allocator,
-			  MlTicker *ticker, double *expected, double *contributions, MlError *error)
+			  MlTicker *ticker, double share, double *expected, double *contributions, MlError *error)
 {
 	size_t		block = (size_t) (nrows < BLOCK_ROWS ? nrows : BLOCK_ROWS);
 	MlPair	   *phi = pgaml_ml_alloc(allocator, block * (size_t) model->nfeatures, sizeof(MlPair));
@@ -478,7 +479,7 @@ explain_trees(const MlModel *model, const float *rows, int64_t nrows, const MlAl
 	MlStatus	status;
 
 	if (phi != NULL && plan_alloc(&plan, model, allocator))
-		status = explain_blocks(&plan, model, rows, nrows, phi, ticker, expected, contributions, error);
+		status = explain_blocks(&plan, model, rows, nrows, phi, ticker, share, expected, contributions, error);
 	else
 		status = pgaml_ml_nomem(error, "explain");
 	plan_free(&plan, allocator);
@@ -503,17 +504,25 @@ explain_linear(const MlModel *model, const float *rows, int64_t nrows, double *c
 }
 
 MlStatus
+pgaml_ml_explain_part(const MlModel *model, const float *rows, int64_t nrows,
+					  const MlAllocator *allocator, MlTicker *ticker, double share,
+					  double *expected, double *contributions, MlError *error)
+{
+	if (nrows < 0 || nrows > ML_MAX_ROWS)
+		return pgaml_ml_fail(error, ML_E_ARG, "nrows", "%lld rows", (long long) nrows);
+	if (model->type != ML_LINEAR_REGRESSION)
+		return explain_trees(model, rows, nrows, allocator, ticker, share, expected, contributions, error);
+	*expected = model->intercept;
+	explain_linear(model, rows, nrows, contributions);
+	return ML_OK;
+}
+
+MlStatus
 pgaml_ml_explain(const MlModel *model, const float *rows, int64_t nrows,
 				 const MlAllocator *allocator, const MlStop *stop,
 				 double *expected, double *contributions, MlError *error)
 {
 	MlTicker	ticker = {.stop = stop};
 
-	if (nrows < 0 || nrows > ML_MAX_ROWS)
-		return pgaml_ml_fail(error, ML_E_ARG, "nrows", "%lld rows", (long long) nrows);
-	if (model->type != ML_LINEAR_REGRESSION)
-		return explain_trees(model, rows, nrows, allocator, &ticker, expected, contributions, error);
-	*expected = model->intercept;
-	explain_linear(model, rows, nrows, contributions);
-	return ML_OK;
+	return pgaml_ml_explain_part(model, rows, nrows, allocator, &ticker, 1.0, expected, contributions, error);
 }
