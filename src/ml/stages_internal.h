@@ -56,6 +56,24 @@ extern void pgaml_ml_stage_row_ahead(const MlStageLayout *layout, const MlStageD
 /* What an absolute error of this stage is divided by. */
 extern double pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row);
 
+/* Which stage answers this row; false: none can. */
+extern bool pgaml_ml_stage_choose(const MlStages *stages, const float *row, MlStageKind *kind);
+
+/* How a stage comes to its answer: start + shrink x learner. */
+typedef struct MlStageTerms
+{
+	double		start;			/* log ms; 0 where the learner tells log ms itself */
+	double		shrink;			/* factor on what the learner says; 0: it is not asked */
+	bool		hide;			/* the learner is asked without the past */
+	bool		clamped;		/* the answer is kept within the range of training */
+} MlStageTerms;
+
+extern MlStageTerms pgaml_ml_stage_terms(const MlStages *stages, MlStageKind kind, const float *row);
+
+/* The row as the learner is asked for it; scratch holds nfeatures values. */
+extern const float *pgaml_ml_stage_row(const MlStages *stages, const MlStageTerms *terms, const float *row,
+									   float *scratch);
+
 /* Answer of one stage, clamped; scratch holds nfeatures values. */
 extern double pgaml_ml_stage_center(const MlStages *stages, MlStageKind kind, const float *row,
 									float *scratch);

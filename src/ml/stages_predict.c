@@ -120,38 +120,47 @@ pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row)
 	return spread > ML_SPREAD_FLOOR ? spread : ML_SPREAD_FLOOR;
 }
 
-/* What the learner makes of a row whose start is this. */
-static double
-learnt(const MlStages *stages, double start, double shrink, const float *row)
+MlStageTerms
+pgaml_ml_stage_terms(const MlStages *stages, MlStageKind kind, const float *row)
 {
-	double		y = pgaml_ml_predict(stages->model, row);
+	bool		warm = kind == ML_STAGE_HISTORY || kind == ML_STAGE_MODEL_WARM;
+	bool		learner = kind == ML_STAGE_MODEL_WARM || kind == ML_STAGE_MODEL_COLD;
+	MlStageTerms terms = {.hide = !warm, .clamped = kind != ML_STAGE_HISTORY};
 
-	return stages->absolute ? y : start + shrink * y;
+	if (learner && stages->absolute)
+	{
+		terms.shrink = 1.0;
+		return terms;
+	}
+	terms.start = warm ? row[stages->layout.lag_center] : cost_line(stages, row);
+	if (learner)
+		terms.shrink = warm ? stages->shrink_warm : stages->shrink_cold;
+	return terms;
+}
+
+const float *
+pgaml_ml_stage_row(const MlStages *stages, const MlStageTerms *terms, const float *row, float *scratch)
+{
+	if (!terms->hide)
+		return row;
+	memcpy(scratch, row, sizeof(float) * stages->layout.nfeatures);
+	pgaml_ml_stage_hide(&stages->layout, scratch);
+	return scratch;
 }
 
 double
 pgaml_ml_stage_center(const MlStages *stages, MlStageKind kind, const float *row, float *scratch)
 {
-	const MlStageLayout *layout = &stages->layout;
+	MlStageTerms terms = pgaml_ml_stage_terms(stages, kind, row);
+	double		y = terms.start;
 
-	switch (kind)
-	{
-		case ML_STAGE_HISTORY:
-			return row[layout->lag_center];
-		case ML_STAGE_MODEL_WARM:
-			return clamp(stages, learnt(stages, row[layout->lag_center], stages->shrink_warm, row));
-		case ML_STAGE_MODEL_COLD:
-			memcpy(scratch, row, sizeof(float) * layout->nfeatures);
-			pgaml_ml_stage_hide(layout, scratch);
-			return clamp(stages, learnt(stages, cost_line(stages, row), stages->shrink_cold, scratch));
-		default:
-			return clamp(stages, cost_line(stages, row));
-	}
+	if (terms.shrink != 0.0)
+		y += terms.shrink * pgaml_ml_predict(stages->model, pgaml_ml_stage_row(stages, &terms, row, scratch));
+	return terms.clamped ? clamp(stages, y) : y;
 }
 
-/* Which stage answers this row, if any. */
-static bool
-choose(const MlStages *stages, const float *row, MlStageKind *kind)
+bool
+pgaml_ml_stage_choose(const MlStages *stages, const float *row, MlStageKind *kind)
 {
 	if (pgaml_ml_stage_warm(&stages->layout, row))
 	{
@@ -233,7 +242,7 @@ pgaml_ml_stages_predict(const MlStages *stages, const float *row, int64_t plan, 
 	int			outside;
 
 	memset(out, 0, sizeof(*out));
-	if (!choose(stages, row, &kind))
+	if (!pgaml_ml_stage_choose(stages, row, &kind))
 	{
 		out->center = out->lower = out->upper = out->scale = out->smear = NAN;
 		return;
