@@ -5,7 +5,9 @@
  * A feature with few distinct values gets one bin per value; the threshold
  * between two bins lies midway between the values beside it and is kept, so a
  * model works on real values and never sees a bin.  Quantiles are taken from
- * at most SAMPLE_ROWS rows, evenly spread.
+ * at most SAMPLE_ROWS rows, evenly spread.  Features that do not vary are left
+ * out.  The bins are kept twice: by column, where a node's rows are parted, and
+ * by row, where histograms are built.
  *-------------------------------------------------------------------------
  */
 #include "tree_internal.h"
@@ -16,6 +18,7 @@
 
 #define SAMPLE_ROWS 262144		/* rows that the quantiles are read from */
 #define BLOCK_ROWS 65536		/* rows between two questions to the stop callback */
+#define TILE_ROWS 256			/* rows turned from columns at a time: they stay in the nearest cache */
 #define RADIX_BITS 11
 
 /* A value of the sample: its order-preserving key above, its index in rows below. */
@@ -136,7 +139,7 @@ cut(const SortItem *items, int32_t n, const float *weight, const int32_t *rows,
  * whose steps do not depend on the data.
  */
 static void
-assign(uint8_t *bins, int32_t stride, const float *column, const int32_t *rows, int32_t count,
+assign(uint8_t *bins, const float *column, const int32_t *rows, int32_t count,
 	   const float *thresholds, int32_t nbins)
 {
 	float		padded[256];
@@ -154,18 +157,35 @@ assign(uint8_t *bins, int32_t stride, const float *column, const int32_t *rows, 
 
 		for (int32_t step = half / 2; step > 0; step /= 2)
 			bin += padded[bin + step - 1] < x ? step : 0;
-		bins[(size_t) i * stride] = (uint8_t) (isnan(x) ? nbins : bin);
+		bins[i] = (uint8_t) (isnan(x) ? nbins : bin);
 	}
 }
 
 /*
- * Take the sample of one column and cut it.
+ * The same where the sample is the whole column: its order is known already.
+ */
+static void
+assign_sorted(uint8_t *bins, int32_t nrows, const SortItem *items, int32_t n,
+			  const float *thresholds, int32_t nbins)
+{
+	int32_t		bin = 0;
+
+	if (n < nrows)
+		memset(bins, nbins, (size_t) nrows);
+	for (int32_t i = 0; i < n; i++)
+	{
+		while (bin < nbins - 1 && value_of(items[i]) > thresholds[bin])
+			bin++;
+		bins[(uint32_t) items[i]] = (uint8_t) bin;
+	}
+}
+
+/*
+ * Sort the sample of one column; returns how many of its values are there.
  */
 static int32_t
-cut_column(const Cutter *cutter, const MlDataset *data, const int32_t *rows, int32_t nrows,
-		   int32_t feature, int32_t max_bins, float *thresholds)
+sort_sample(const Cutter *cutter, const float *column, const int32_t *rows, int32_t nrows)
 {
-	const float *column = data->columns[feature];
 	int32_t		sample = nrows < SAMPLE_ROWS ? nrows : SAMPLE_ROWS;
 	int32_t		n = 0;
 
@@ -178,7 +198,7 @@ cut_column(const Cutter *cutter, const MlDataset *data, const int32_t *rows, int
 			cutter->items[n++] = (SortItem) key_of(x) << 32 | at;
 	}
 	radix_sort(cutter->items, cutter->scratch, n);
-	return cut(cutter->items, n, data->weight, rows, max_bins, thresholds);
+	return n;
 }
 
 size_t
@@ -186,36 +206,90 @@ pgaml_ml_bins_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins)
 {
 	size_t		per_feature = 2 * sizeof(int32_t) + (size_t) max_bins * sizeof(float);
 	size_t		sample = nrows < SAMPLE_ROWS ? (size_t) nrows : SAMPLE_ROWS;
-	size_t		size = pgaml_ml_size_mul((size_t) nrows, (size_t) nfeatures);
+	size_t		cells = pgaml_ml_size_mul((size_t) nrows, (size_t) nfeatures);
+	size_t		size = pgaml_ml_size_mul(cells, 2);
 
-	size = pgaml_ml_size_add(size, (size_t) nfeatures * per_feature + sizeof(int32_t));
+	size = pgaml_ml_size_add(size, (size_t) nfeatures * per_feature);
 	return pgaml_ml_size_add(size, 2 * sample * sizeof(SortItem));
+}
+
+/*
+ * Bin one feature as the next one of bins; it counts only when it varies.
+ */
+static MlStatus
+add_feature(MlBins *bins, const Cutter *cutter, const MlDataset *data, const int32_t *rows,
+			int32_t feature, MlTicker *ticker, MlError *error)
+{
+	const float *column = data->columns[feature];
+	uint8_t    *out = bins->by_column + (size_t) bins->nfeatures * (size_t) bins->nrows;
+	float	   *thresholds = bins->thresholds + (size_t) bins->nfeatures * (size_t) bins->max_bins;
+	int32_t		n = sort_sample(cutter, column, rows, bins->nrows);
+	int32_t		nbins = cut(cutter->items, n, data->weight, rows, bins->max_bins, thresholds);
+	bool		varies = nbins > 1;
+
+	if (pgaml_ml_tick(ticker, 8 * (int64_t) (bins->nrows < SAMPLE_ROWS ? bins->nrows : SAMPLE_ROWS)))
+		return pgaml_ml_stopped(error, "bins");
+	if (bins->nrows <= SAMPLE_ROWS)
+		assign_sorted(out, bins->nrows, cutter->items, n, thresholds, nbins);
+	for (int32_t begin = 0; bins->nrows > SAMPLE_ROWS && begin < bins->nrows; begin += BLOCK_ROWS)
+	{
+		int32_t		count = bins->nrows - begin < BLOCK_ROWS ? bins->nrows - begin : BLOCK_ROWS;
+
+		assign(out + begin, column, rows + begin, count, thresholds, nbins);
+		if (pgaml_ml_tick(ticker, 4 * (int64_t) count))
+			return pgaml_ml_stopped(error, "bins");
+	}
+
+	/* a constant feature has one bin, filled either with values or with NaN */
+	for (int32_t i = 1; i < bins->nrows && !varies; i++)
+		varies = out[i] != out[0];
+	bins->feature[bins->nfeatures] = feature;
+	bins->nbins[bins->nfeatures] = nbins;
+	bins->nfeatures += varies;
+	return ML_OK;
+}
+
+/*
+ * by_row from by_column; true when stopped.
+ */
+static bool
+turn(MlBins *bins, MlTicker *ticker)
+{
+	size_t		stride = (size_t) bins->nfeatures;
+
+	for (int32_t begin = 0; begin < bins->nrows; begin += TILE_ROWS)
+	{
+		int32_t		count = bins->nrows - begin < TILE_ROWS ? bins->nrows - begin : TILE_ROWS;
+
+		for (size_t f = 0; f < stride; f++)
+		{
+			const uint8_t *from = bins->by_column + f * (size_t) bins->nrows + begin;
+			uint8_t    *to = bins->by_row + (size_t) begin * stride + f;
+
+			for (int32_t i = 0; i < count; i++)
+				to[(size_t) i * stride] = from[i];
+		}
+		if (pgaml_ml_tick(ticker, (int64_t) count * bins->nfeatures))
+			return true;
+	}
+	return false;
 }
 
 static MlStatus
 fill(MlBins *bins, const Cutter *cutter, const MlDataset *data, const int32_t *rows,
-	 MlTicker *ticker, MlError *error)
+	 const MlAllocator *allocator, MlTicker *ticker, MlError *error)
 {
-	for (int32_t f = 0; f < bins->nfeatures; f++)
+	for (int32_t f = 0; f < data->nfeatures; f++)
 	{
-		float	   *thresholds = bins->thresholds + (size_t) f * bins->max_bins;
+		MlStatus	status = add_feature(bins, cutter, data, rows, f, ticker, error);
 
-		bins->nbins[f] = cut_column(cutter, data, rows, bins->nrows, f, bins->max_bins, thresholds);
-		bins->offset[f + 1] = bins->offset[f] + bins->nbins[f] + 1;
-		if (pgaml_ml_tick(ticker, 8 * (int64_t) (bins->nrows < SAMPLE_ROWS ? bins->nrows : SAMPLE_ROWS)))
-			return pgaml_ml_stopped(error, "bins");
-
-		for (int32_t begin = 0; begin < bins->nrows; begin += BLOCK_ROWS)
-		{
-			int32_t		count = bins->nrows - begin < BLOCK_ROWS ? bins->nrows - begin : BLOCK_ROWS;
-
-			assign(bins->bins + (size_t) begin * bins->nfeatures + f, bins->nfeatures,
-				   data->columns[f], rows + begin, count, thresholds, bins->nbins[f]);
-			if (pgaml_ml_tick(ticker, 4 * (int64_t) count))
-				return pgaml_ml_stopped(error, "bins");
-		}
+		if (status != ML_OK)
+			return status;
 	}
-	return ML_OK;
+	bins->by_row = pgaml_ml_alloc(allocator, (size_t) bins->nrows, (size_t) bins->nfeatures);
+	if (bins->by_row == NULL)
+		return pgaml_ml_nomem(error, "bins");
+	return turn(bins, ticker) ? pgaml_ml_stopped(error, "bins") : ML_OK;
 }
 
 /*
@@ -232,21 +306,21 @@ pgaml_ml_bins_build(MlBins *bins, const MlDataset *data, const int32_t *rows, in
 	Cutter		cutter;
 	MlStatus	status;
 
+	memset(bins, 0, sizeof(*bins));
 	bins->nrows = nrows;
-	bins->nfeatures = data->nfeatures;
 	bins->max_bins = max_bins;
+	bins->feature = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
 	bins->nbins = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
-	bins->offset = pgaml_ml_alloc_zero(allocator, nfeatures + 1, sizeof(int32_t));
 	bins->thresholds = pgaml_ml_alloc(allocator, nfeatures * (size_t) max_bins, sizeof(float));
-	bins->bins = pgaml_ml_alloc(allocator, pgaml_ml_size_mul((size_t) nrows, nfeatures), 1);
+	bins->by_column = pgaml_ml_alloc(allocator, (size_t) nrows, nfeatures);
 	cutter.items = pgaml_ml_alloc(allocator, sample, sizeof(SortItem));
 	cutter.scratch = pgaml_ml_alloc(allocator, sample, sizeof(SortItem));
 
-	if (bins->nbins == NULL || bins->offset == NULL || bins->thresholds == NULL ||
-		bins->bins == NULL || cutter.items == NULL || cutter.scratch == NULL)
+	if (bins->feature == NULL || bins->nbins == NULL || bins->thresholds == NULL ||
+		bins->by_column == NULL || cutter.items == NULL || cutter.scratch == NULL)
 		status = pgaml_ml_nomem(error, "bins");
 	else
-		status = fill(bins, &cutter, data, rows, ticker, error);
+		status = fill(bins, &cutter, data, rows, allocator, ticker, error);
 
 	pgaml_ml_release(allocator, cutter.items);
 	pgaml_ml_release(allocator, cutter.scratch);
@@ -258,10 +332,11 @@ pgaml_ml_bins_build(MlBins *bins, const MlDataset *data, const int32_t *rows, in
 void
 pgaml_ml_bins_free(MlBins *bins, const MlAllocator *allocator)
 {
+	pgaml_ml_release(allocator, bins->feature);
 	pgaml_ml_release(allocator, bins->nbins);
-	pgaml_ml_release(allocator, bins->offset);
 	pgaml_ml_release(allocator, bins->thresholds);
-	pgaml_ml_release(allocator, bins->bins);
+	pgaml_ml_release(allocator, bins->by_column);
+	pgaml_ml_release(allocator, bins->by_row);
 	memset(bins, 0, sizeof(*bins));
 }
 
@@ -270,5 +345,5 @@ pgaml_ml_bins_threshold(const MlBins *bins, int32_t feature, int32_t bin)
 {
 	if (bin >= bins->nbins[feature] - 1)
 		return FLT_MAX;
-	return bins->thresholds[(size_t) feature * bins->max_bins + bin];
+	return bins->thresholds[(size_t) feature * (size_t) bins->max_bins + (size_t) bin];
 }

@@ -64,7 +64,7 @@ pgaml_ml_fit_trees_memory(const MlParams *params, int64_t nrows, int32_t nfeatur
 
 	size = pgaml_ml_size_add(size, pgaml_ml_size_mul((size_t) nrows, per_row));
 	size = pgaml_ml_size_add(size, pgaml_ml_bins_memory(nrows, nfeatures, params->max_bins));
-	return pgaml_ml_size_add(size, pgaml_ml_grower_memory(nrows, nfeatures, params->max_bins, &rules));
+	return pgaml_ml_size_add(size, pgaml_ml_grower_memory(nrows, nfeatures, &rules));
 }
 
 /*

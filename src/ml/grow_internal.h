@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * grow_internal.h
- *		The workspace of a growing tree, for grower.c and grow.c only.
+ *		The workspace of a growing tree, for grower.c, node.c and grow.c only.
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_ML_GROW_INTERNAL_H
@@ -9,6 +9,7 @@
 #include "tree_internal.h"
 
 #define ML_SMALL_ROWS 512		/* below this a node visits only the bins it has */
+#define ML_BLOCK_ROWS 32768		/* rows between two questions to the stop callback */
 
 /* A node while the tree grows. */
 typedef struct MlWork
@@ -22,29 +23,40 @@ typedef struct MlWork
 	int32_t		child[2];		/* right, left in MlGrower.work; -1 in a leaf */
 } MlWork;
 
+/* Histograms of all features of one node: of integers when the tree is packed, else of pairs. */
+typedef union MlHist
+{
+	int64_t    *packed;
+	MlPair	   *pairs;
+} MlHist;
+
 struct MlGrower
 {
 	MlAllocator allocator;
 	const MlBins *bins;
 	MlGrowRules rules;
 	int32_t		cap_leaves;		/* of one tree */
-	int32_t		hist_size;		/* pairs in the histograms of all features */
+	size_t		hist_size;		/* entries in the histograms of all features */
 
-	int32_t    *useful;			/* features that have two bins or more, ascending */
-	int32_t		nuseful;
-	int32_t    *tried;			/* the ones tried at the present node, ascending */
+	int32_t    *tried;			/* features tried at the present node, ascending */
 	int32_t		ntried;
 
 	MlWork	   *work;			/* [2 * cap_leaves - 1] */
 	int32_t		nwork;
 	int32_t    *heap;			/* [cap_leaves] nodes that can be split, best first */
 	int32_t		nheap;
+	const MlPair *grad;			/* of the tree being grown; the caller's */
 	int32_t    *rows;			/* of the tree being grown; the caller's */
+	MlPacking	packing;
+	int64_t    *packed;			/* [nrows] */
 	int32_t    *right_rows;		/* [nrows] scratch of the partition */
-	uint8_t    *node_bin;		/* [cap_leaves] last bin to the left, per node of the last tree */
-	int32_t    *leaf_end;		/* [cap_leaves] end of its rows, per leaf of the last tree */
 
-	MlPair	   *dense;			/* [hist_size] one node's histograms */
+	/* of the last tree, per node or leaf */
+	int32_t    *node_feature;	/* [cap_leaves] as bins count them */
+	uint8_t    *node_bin;		/* [cap_leaves] last bin to the left */
+	int32_t    *leaf_end;		/* [cap_leaves] end of its rows */
+
+	MlHist		dense;			/* [hist_size] one node's histograms */
 	MlPair	   *sparse;			/* [hist_size] all zero between two uses */
 	uint64_t   *occupied;		/* [nfeatures][4] bins that sparse uses */
 	MlPair	   *pool;			/* [nslots][hist_size] */
@@ -56,5 +68,14 @@ struct MlGrower
 /* Nodes that can be split, largest gain first, then the older node. */
 extern void pgaml_ml_grower_push(MlGrower *g, int32_t node);
 extern int32_t pgaml_ml_grower_pop(MlGrower *g);
+
+/* Histograms and best splits of nodes; these return true when stopped. */
+extern bool pgaml_ml_node_build(MlGrower *g, MlWork *node, MlTicker *ticker);
+extern bool pgaml_ml_node_share(MlGrower *g, MlWork *node, MlWork *small, MlWork *large,
+								MlTicker *ticker);
+extern bool pgaml_ml_node_evaluate(MlGrower *g, int32_t index, MlRng *rng, MlTicker *ticker);
+
+/* The histogram of a node that stays a leaf goes back to the pool. */
+extern void pgaml_ml_node_release(MlGrower *g, MlWork *node);
 
 #endif							/* PGAML_ML_GROW_INTERNAL_H */

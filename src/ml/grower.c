@@ -25,7 +25,7 @@ static int32_t
 slot_count(const MlGrowRules *rules, int64_t nrows, size_t hist_size)
 {
 	int64_t		slots = nrows / ML_SMALL_ROWS + 1;
-	int64_t		fit = (int64_t) (POOL_BYTES / (hist_size * sizeof(MlPair)));
+	int64_t		fit = hist_size > 0 ? (int64_t) (POOL_BYTES / (hist_size * sizeof(MlPair))) : 1;
 
 	if (rules->feature_fraction < 1.0)
 		return 0;
@@ -37,21 +37,19 @@ slot_count(const MlGrowRules *rules, int64_t nrows, size_t hist_size)
 }
 
 /*
- * Bytes of a grower when every feature has as many bins as it may.
+ * Bytes of a grower when every feature varies.
  */
 size_t
-pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins,
-					   const MlGrowRules *rules)
+pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, const MlGrowRules *rules)
 {
 	size_t		leaves = (size_t) leaf_cap(rules, nrows);
-	size_t		bins = (size_t) (nrows < max_bins ? nrows : max_bins) + 1;
-	size_t		hist_size = bins * (size_t) nfeatures;
+	size_t		hist_size = ML_HIST_STRIDE * (size_t) nfeatures;
 	size_t		slots = (size_t) slot_count(rules, nrows, hist_size);
 	size_t		size = sizeof(MlGrower);
 
-	size = pgaml_ml_size_add(size, (size_t) nfeatures * (2 * sizeof(int32_t) + 4 * sizeof(uint64_t)));
-	size = pgaml_ml_size_add(size, leaves * (2 * sizeof(MlWork) + 2 * sizeof(int32_t) + 1));
-	size = pgaml_ml_size_add(size, (size_t) nrows * sizeof(int32_t));
+	size = pgaml_ml_size_add(size, (size_t) nfeatures * (sizeof(int32_t) + 4 * sizeof(uint64_t)));
+	size = pgaml_ml_size_add(size, leaves * (2 * sizeof(MlWork) + 3 * sizeof(int32_t) + 1));
+	size = pgaml_ml_size_add(size, (size_t) nrows * (sizeof(int32_t) + sizeof(int64_t)));
 	size = pgaml_ml_size_add(size, slots * sizeof(int32_t));
 	return pgaml_ml_size_add(size, pgaml_ml_size_mul((slots + 2) * hist_size, sizeof(MlPair)));
 }
@@ -65,6 +63,7 @@ pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *rules,
 {
 	MlGrower   *g = pgaml_ml_alloc_zero(allocator, 1, sizeof(MlGrower));
 	size_t		nfeatures = (size_t) bins->nfeatures;
+	size_t		nrows = (size_t) bins->nrows;
 	size_t		cap;
 
 	if (g == NULL)
@@ -73,39 +72,30 @@ pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *rules,
 	g->bins = bins;
 	g->rules = *rules;
 	g->cap_leaves = leaf_cap(rules, bins->nrows);
-	g->hist_size = bins->offset[nfeatures];
-	g->nslots = slot_count(rules, bins->nrows, (size_t) g->hist_size);
+	g->hist_size = ML_HIST_STRIDE * nfeatures;
+	g->nslots = slot_count(rules, bins->nrows, g->hist_size);
 	cap = (size_t) g->cap_leaves;
 
-	g->useful = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
 	g->tried = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
 	g->work = pgaml_ml_alloc(allocator, 2 * cap, sizeof(MlWork));
 	g->heap = pgaml_ml_alloc(allocator, cap, sizeof(int32_t));
-	g->right_rows = pgaml_ml_alloc(allocator, (size_t) bins->nrows, sizeof(int32_t));
+	g->packed = pgaml_ml_alloc(allocator, nrows, sizeof(int64_t));
+	g->right_rows = pgaml_ml_alloc(allocator, nrows, sizeof(int32_t));
+	g->node_feature = pgaml_ml_alloc(allocator, cap, sizeof(int32_t));
 	g->node_bin = pgaml_ml_alloc(allocator, cap, 1);
 	g->leaf_end = pgaml_ml_alloc(allocator, cap, sizeof(int32_t));
-	g->dense = pgaml_ml_alloc(allocator, (size_t) g->hist_size, sizeof(MlPair));
-	g->sparse = pgaml_ml_alloc_zero(allocator, (size_t) g->hist_size, sizeof(MlPair));
+	g->dense.pairs = pgaml_ml_alloc(allocator, g->hist_size, sizeof(MlPair));
+	g->sparse = pgaml_ml_alloc_zero(allocator, g->hist_size, sizeof(MlPair));
 	g->occupied = pgaml_ml_alloc_zero(allocator, nfeatures * 4, sizeof(uint64_t));
-	g->pool = pgaml_ml_alloc(allocator, (size_t) g->nslots * (size_t) g->hist_size, sizeof(MlPair));
+	g->pool = pgaml_ml_alloc(allocator, (size_t) g->nslots * g->hist_size, sizeof(MlPair));
 	g->free_slots = pgaml_ml_alloc(allocator, (size_t) g->nslots, sizeof(int32_t));
-	if (g->useful == NULL || g->tried == NULL || g->work == NULL || g->heap == NULL ||
-		g->right_rows == NULL || g->node_bin == NULL || g->leaf_end == NULL || g->dense == NULL ||
-		g->sparse == NULL || g->occupied == NULL || g->pool == NULL || g->free_slots == NULL)
+	if (g->tried == NULL || g->work == NULL || g->heap == NULL || g->packed == NULL ||
+		g->right_rows == NULL || g->node_feature == NULL || g->node_bin == NULL ||
+		g->leaf_end == NULL || g->dense.pairs == NULL || g->sparse == NULL ||
+		g->occupied == NULL || g->pool == NULL || g->free_slots == NULL)
 	{
 		pgaml_ml_grower_free(g);
 		return pgaml_ml_nomem(error, "grower");
-	}
-
-	/* a constant feature has one bin, filled either with values or with NaN */
-	for (int32_t f = 0; f < bins->nfeatures; f++)
-	{
-		bool		varies = bins->nbins[f] > 1;
-
-		for (int32_t i = 1; i < bins->nrows && !varies; i++)
-			varies = bins->bins[(size_t) i * nfeatures + (size_t) f] != bins->bins[f];
-		if (varies)
-			g->useful[g->nuseful++] = f;
 	}
 	*grower = g;
 	return ML_OK;
@@ -119,14 +109,15 @@ pgaml_ml_grower_free(MlGrower *grower)
 	if (grower == NULL)
 		return;
 	allocator = grower->allocator;
-	pgaml_ml_release(&allocator, grower->useful);
 	pgaml_ml_release(&allocator, grower->tried);
 	pgaml_ml_release(&allocator, grower->work);
 	pgaml_ml_release(&allocator, grower->heap);
+	pgaml_ml_release(&allocator, grower->packed);
 	pgaml_ml_release(&allocator, grower->right_rows);
+	pgaml_ml_release(&allocator, grower->node_feature);
 	pgaml_ml_release(&allocator, grower->node_bin);
 	pgaml_ml_release(&allocator, grower->leaf_end);
-	pgaml_ml_release(&allocator, grower->dense);
+	pgaml_ml_release(&allocator, grower->dense.pairs);
 	pgaml_ml_release(&allocator, grower->sparse);
 	pgaml_ml_release(&allocator, grower->occupied);
 	pgaml_ml_release(&allocator, grower->pool);

@@ -11,19 +11,10 @@
 #include "tree_internal.h"
 
 /*
- * Two ways to cut the same rows apart score the same but for the last bits; a
- * candidate must be better by this share to be better at all.
- */
-#define TIE_SHARE 1e-10
-
-/*
  * A difference of histograms leaves rounding noise where there were no rows;
  * a share of the node's hessian below this counts as no rows.
  */
 #define EMPTY_SHARE 1e-10
-
-/* A gain below this share of G^2/H is rounding noise. */
-#define NOISE_SHARE 1e-12
 
 /* G^2/(H + l2) of both children, with one division. */
 static inline double
@@ -43,7 +34,7 @@ pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4
 	double		empty = EMPTY_SHARE * total[1];
 	double		min_hessian = rules->min_hessian > empty ? rules->min_hessian : empty;
 	double		parent = total[0] * total[0] / (total[1] + rules->l2);
-	double		threshold = parent + rules->min_gain + NOISE_SHARE * parent;
+	double		threshold = parent + rules->min_gain + ML_NOISE_SHARE * parent;
 	bool		has_missing = missing[1] > empty;
 
 	if (best->feature >= 0 && best->threshold > threshold)
@@ -68,7 +59,7 @@ pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4
 				s = score(left, right, rules->l2);
 				if (!(s > threshold))
 					continue;
-				threshold = s * (1.0 + TIE_SHARE);
+				threshold = s * (1.0 + ML_TIE_SHARE);
 				best->threshold = threshold;
 				best->gain = s - parent;
 				best->feature = feature;

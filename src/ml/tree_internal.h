@@ -14,18 +14,20 @@
 #include "core_internal.h"
 
 /*
- * A dataset cut into bins: bin b of feature f holds thresholds[b - 1] < x <=
- * thresholds[b]; NaN is bin nbins.
+ * A dataset cut into bins: bin b of a feature holds thresholds[b - 1] < x <=
+ * thresholds[b]; NaN is bin nbins.  Only features that vary are in it, and
+ * the engine counts features as they stand here.
  */
 typedef struct MlBins
 {
 	int32_t		nrows;
-	int32_t		nfeatures;
+	int32_t		nfeatures;		/* that vary */
+	int32_t    *feature;		/* [nfeatures] their index in the dataset, ascending */
 	int32_t	   *nbins;			/* [nfeatures] bins of real values, 1..255 */
-	int32_t	   *offset;			/* [nfeatures + 1] where a feature starts in a histogram */
 	float	   *thresholds;		/* [nfeatures][max_bins]; nbins - 1 of them in use */
 	int32_t		max_bins;		/* stride of thresholds */
-	uint8_t    *bins;			/* [nrows][nfeatures] */
+	uint8_t    *by_column;		/* [nfeatures][nrows] */
+	uint8_t    *by_row;			/* [nrows][nfeatures] */
 } MlBins;
 
 extern MlStatus pgaml_ml_bins_build(MlBins *bins, const MlDataset *data, const int32_t *rows,
@@ -38,13 +40,49 @@ extern size_t pgaml_ml_bins_memory(int64_t nrows, int32_t nfeatures, int32_t max
 /* Threshold of "bin <= b goes left"; after the last real bin it is FLT_MAX. */
 extern float pgaml_ml_bins_threshold(const MlBins *bins, int32_t feature, int32_t bin);
 
-/* hist[bins->offset[f] + b] += the (g, h) of count rows, for some features or (NULL) all. */
+/*
+ * Entries from one feature of a histogram to the next.  Not a power of two:
+ * the first bins of all features would share a few sets of the cache.
+ */
+#define ML_HIST_STRIDE 264
+
+/* How the rows of a tree are packed into integers; see pack.c. */
+typedef struct MlPacking
+{
+	bool		usable;			/* else histograms hold pairs */
+	int			count_bits;		/* the lowest: the hessian as a multiple of unit; above: the gradient */
+	double		scale;			/* of the gradient: a power of two */
+	double		unit;			/* of the hessian */
+} MlPacking;
+
+/* Sum of the pairs of some rows. */
+extern MlPair pgaml_ml_sum_rows(const MlPair *grad, const int32_t *rows, int32_t count);
+
+/* packed[row] for some rows, if they can be packed; returns their sum. */
+extern MlPair pgaml_ml_pack(MlPacking *packing, int64_t *packed, const MlPair *grad,
+							const int32_t *rows, int32_t count);
+
+/* hist[f * ML_HIST_STRIDE + b] += what each row has, for some features or (NULL) all. */
 extern void pgaml_ml_histogram_add(const MlBins *bins, const int32_t *features, int32_t nfeatures,
 								   const int32_t *rows, int32_t count,
 								   const MlPair *grad, MlPair *hist);
+extern void pgaml_ml_histogram_add_packed(const MlBins *bins, const int32_t *features,
+										  int32_t nfeatures, const int32_t *rows, int32_t count,
+										  const int64_t *packed, int64_t *hist);
 
 /* parent -= child: what is left is the sibling. */
-extern void pgaml_ml_histogram_subtract(MlPair *parent, const MlPair *child, int32_t n);
+extern void pgaml_ml_histogram_subtract(const MlBins *bins, MlPair *parent, const MlPair *child);
+extern void pgaml_ml_histogram_subtract_packed(const MlBins *bins, int64_t *parent,
+											   const int64_t *child);
+
+/*
+ * Two ways to cut the same rows apart score the same but for the last bits; a
+ * candidate must be better by this share to be better at all.
+ */
+#define ML_TIE_SHARE 1e-10
+
+/* A gain below this share of G^2/H is rounding noise. */
+#define ML_NOISE_SHARE 1e-12
 
 typedef struct MlSplit
 {
@@ -71,6 +109,11 @@ typedef struct MlSplitRules
 extern void pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4],
 								MlPair total, const MlSplitRules *rules,
 								int32_t feature, MlSplit *best);
+
+/* The same from a packed histogram; total is the sum of its bins. */
+extern void pgaml_ml_split_scan_packed(const int64_t *hist, int32_t nbins, const MlPacking *packing,
+									   int64_t total, const MlSplitRules *rules, int32_t feature,
+									   MlSplit *best);
 
 /* 16 bytes, so that a step of a walk touches one cache line. */
 typedef struct MlNode
@@ -110,7 +153,7 @@ typedef struct MlGrowRules
 	MlSplitRules split;
 	int32_t		max_leaves;
 	int32_t		max_depth;
-	double		feature_fraction;	/* share of the useful features tried per split, 0..1 */
+	double		feature_fraction;	/* share of the varying features tried per split, 0..1 */
 } MlGrowRules;
 
 typedef struct MlGrower MlGrower;
@@ -119,8 +162,7 @@ extern MlStatus pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *ru
 									   const MlAllocator *allocator, MlGrower **grower,
 									   MlError *error);
 extern void pgaml_ml_grower_free(MlGrower *grower);
-extern size_t pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, int32_t max_bins,
-									 const MlGrowRules *rules);
+extern size_t pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, const MlGrowRules *rules);
 
 /* From the scales that a tree is grown in to those of its owner. */
 typedef struct MlGrowScale

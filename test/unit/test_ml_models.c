@@ -539,12 +539,13 @@ bins_agree_with_their_thresholds(void **state)
 	for (int32_t i = 0; i < 20000; i++)
 	{
 		float		x = table.columns[0][i];
-		int32_t		bin = bins.bins[2 * i];
+		int32_t		bin = bins.by_row[2 * i];
 
+		assert_int_equal(bins.by_column[i], bin);
 		filled[bin]++;
 		assert_true(x <= pgaml_ml_bins_threshold(&bins, 0, bin));
 		assert_true(bin == 0 || x > pgaml_ml_bins_threshold(&bins, 0, bin - 1));
-		assert_int_equal(bins.bins[2 * i + 1], i % 4 == 0 ? 2 : i % 4 == 3 ? 1 : 0);
+		assert_int_equal(bins.by_row[2 * i + 1], i % 4 == 0 ? 2 : i % 4 == 3 ? 1 : 0);
 	}
 	for (int b = 0; b < 255; b++)
 		assert_in_range(filled[b], 70, 87);
@@ -560,9 +561,9 @@ a_histogram_minus_its_child_is_the_sibling(void **state)
 	Table		table = table_random(1000, 3, 19);
 	int32_t		rows[1000];
 	MlPair		grad[1000];
-	MlPair		whole[3 * 256] = {{0}};
-	MlPair		part[3 * 256] = {{0}};
-	MlPair		rest[3 * 256] = {{0}};
+	MlPair		whole[3 * ML_HIST_STRIDE] = {{0}};
+	MlPair		part[3 * ML_HIST_STRIDE] = {{0}};
+	MlPair		rest[3 * ML_HIST_STRIDE] = {{0}};
 	MlTicker	ticker = {0};
 	MlBins		bins;
 
@@ -576,8 +577,8 @@ a_histogram_minus_its_child_is_the_sibling(void **state)
 	pgaml_ml_histogram_add(&bins, NULL, 3, rows, 1000, grad, whole);
 	pgaml_ml_histogram_add(&bins, NULL, 3, rows, 300, grad, part);
 	pgaml_ml_histogram_add(&bins, (const int32_t[]) {0, 1, 2}, 3, rows + 300, 700, grad, rest);
-	pgaml_ml_histogram_subtract(whole, part, bins.offset[3]);
-	for (int32_t i = 0; i < bins.offset[3]; i++)
+	pgaml_ml_histogram_subtract(&bins, whole, part);
+	for (int32_t i = 0; i < 3 * ML_HIST_STRIDE; i++)
 	{
 		assert_true(fabs(whole[i][0] - rest[i][0]) < 1e-12);
 		assert_true(fabs(whole[i][1] - rest[i][1]) < 1e-12);
