@@ -90,9 +90,11 @@ grow_all(MlModel *model, Fit *fit, MlTicker *ticker, MlError *error)
 	for (int32_t t = 0; t < ntrees; t++)
 	{
 		int32_t		count = take_rows(fit, &rng);
-		MlStatus	status = pgaml_ml_grow(fit->grower, fit->grad, fit->rows, count, &scale,
-										   &rng, ticker, &model->trees[t], error);
+		MlStatus	status;
 
+		pgaml_ml_grower_restrict(fit->grower, fit->params->feature_fraction, &rng);
+		status = pgaml_ml_grow(fit->grower, fit->grad, fit->rows, count, &scale,
+							   &rng, ticker, &model->trees[t], error);
 		if (status != ML_OK)
 			return status;
 		model->ntrees++;
@@ -119,6 +121,8 @@ pgaml_ml_fit_boosting(MlModel *model, const MlDataset *data, const MlPrepared *p
 	Fit			fit = {.prepared = prepared, .params = params};
 	MlStatus	status;
 
+	if (params->monotone)
+		rules.monotone = data->monotone;
 	status = pgaml_ml_bins_build(&fit.bins, data, prepared->rows, prepared->nrows,
 								 params->max_bins, allocator, ticker, error);
 	if (status != ML_OK)

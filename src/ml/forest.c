@@ -35,7 +35,7 @@ pgaml_ml_grow_rules(const MlParams *params, int64_t nrows, double target_scale, 
 {
 	double		per_leaf = params->min_samples_leaf > 1.0 ? params->min_samples_leaf : 1.0;
 	double		cap = floor((double) nrows / per_leaf);
-	MlGrowRules rules;
+	MlGrowRules rules = {.monotone = NULL};
 
 	rules.split.min_hessian = params->min_samples_leaf / weight_scale;
 	rules.split.min_gain = params->min_gain / target_scale / target_scale / weight_scale;

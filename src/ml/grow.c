@@ -11,6 +11,7 @@
 #include "grow_internal.h"
 
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 #define RECOUNT_SHARE 1e-6		/* of the tree's hessian: below this a node is added up anew */
@@ -23,6 +24,7 @@ add_node(MlGrower *g, int32_t begin, int32_t count, int32_t depth, MlPair total)
 	memset(node, 0, sizeof(*node));
 	node->split.feature = -1;
 	node->total = total;
+	node->bounds = (MlBounds) {-INFINITY, INFINITY};
 	node->begin = begin;
 	node->count = count;
 	node->depth = depth;
@@ -81,6 +83,30 @@ recount(const MlGrower *g, MlWork *node)
 }
 
 /*
+ * The children's bounds: their own values divide what each may become, so
+ * whatever is split below them stays in order (XGBoost's constraint; LightGBM
+ * calls it basic).  A right side of missing values only is free.
+ */
+static void
+bound(const MlGrower *g, const MlWork *node, MlWork *left, MlWork *right)
+{
+	int32_t		f = node->split.feature;
+	int			sign = g->rules.monotone[g->bins->feature[f]];
+	double		l2 = g->rules.split.l2;
+	double		middle;
+
+	left->bounds = right->bounds = node->bounds;
+	if (sign == 0 || node->split.bin + 1 >= g->bins->nbins[f])
+		return;
+	middle = (pgaml_ml_bounded_value(left->total, l2, &node->bounds) +
+			  pgaml_ml_bounded_value(right->total, l2, &node->bounds)) / 2.0;
+	if (sign > 0)
+		left->bounds.high = right->bounds.low = middle;
+	else
+		left->bounds.low = right->bounds.high = middle;
+}
+
+/*
  * Split a node; its children are queued when they can be split again and the
  * tree has room for that.  True when stopped.
  */
@@ -108,6 +134,8 @@ split_node(MlGrower *g, int32_t index, bool last, MlRng *rng, MlTicker *ticker)
 	recount(g, &g->work[right]);
 	node->child[1] = left;
 	node->child[0] = right;
+	if (g->rules.monotone != NULL)
+		bound(g, node, &g->work[left], &g->work[right]);
 	if (last)
 		return false;
 	if (pgaml_ml_node_share(g, node, &g->work[nleft <= node->count / 2 ? left : right],
@@ -156,7 +184,7 @@ finish(MlGrower *g, int32_t nleaves, const MlGrowScale *scale, MlTree *tree)
 			g->leaf_end[leaf] = work->begin + work->count;
 			tree->covers[leaf] = finite_float(scale->weight * work->total[1]);
 			tree->leaves[leaf++] = scale->offset +
-				scale->leaf * (work->total[0] / (work->total[1] + g->rules.split.l2));
+				scale->leaf * pgaml_ml_bounded_value(work->total, g->rules.split.l2, &work->bounds);
 			continue;
 		}
 		node = &tree->nodes[nnodes];

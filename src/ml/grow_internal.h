@@ -16,6 +16,7 @@ typedef struct MlWork
 {
 	MlSplit		split;			/* best one; feature -1: a leaf for good */
 	MlPair		total;			/* (G, H) */
+	MlBounds	bounds;			/* of its value and of those below it */
 	int32_t		begin;			/* first of its rows in MlGrower.rows */
 	int32_t		count;			/* of its rows */
 	int32_t		depth;			/* edges from the root */
@@ -38,6 +39,8 @@ struct MlGrower
 	int32_t		cap_leaves;		/* of one tree */
 	size_t		hist_size;		/* entries in the histograms of all features */
 
+	int32_t    *useful;			/* features that the present tree may use, ascending */
+	int32_t		nuseful;
 	int32_t    *tried;			/* features tried at the present node, ascending */
 	int32_t		ntried;
 

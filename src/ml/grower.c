@@ -47,7 +47,7 @@ pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, const MlGrowRules *rule
 	size_t		slots = (size_t) slot_count(rules, nrows, hist_size);
 	size_t		size = sizeof(MlGrower);
 
-	size = pgaml_ml_size_add(size, (size_t) nfeatures * (sizeof(int32_t) + 4 * sizeof(uint64_t)));
+	size = pgaml_ml_size_add(size, (size_t) nfeatures * (2 * sizeof(int32_t) + 4 * sizeof(uint64_t)));
 	size = pgaml_ml_size_add(size, leaves * (2 * sizeof(MlWork) + 3 * sizeof(int32_t) + 1));
 	size = pgaml_ml_size_add(size, (size_t) nrows * (sizeof(int32_t) + sizeof(int64_t)));
 	size = pgaml_ml_size_add(size, slots * sizeof(int32_t));
@@ -76,6 +76,7 @@ pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *rules,
 	g->nslots = slot_count(rules, bins->nrows, g->hist_size);
 	cap = (size_t) g->cap_leaves;
 
+	g->useful = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
 	g->tried = pgaml_ml_alloc(allocator, nfeatures, sizeof(int32_t));
 	g->work = pgaml_ml_alloc(allocator, 2 * cap, sizeof(MlWork));
 	g->heap = pgaml_ml_alloc(allocator, cap, sizeof(int32_t));
@@ -89,7 +90,7 @@ pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *rules,
 	g->occupied = pgaml_ml_alloc_zero(allocator, nfeatures * 4, sizeof(uint64_t));
 	g->pool = pgaml_ml_alloc(allocator, (size_t) g->nslots * g->hist_size, sizeof(MlPair));
 	g->free_slots = pgaml_ml_alloc(allocator, (size_t) g->nslots, sizeof(int32_t));
-	if (g->tried == NULL || g->work == NULL || g->heap == NULL || g->packed == NULL ||
+	if (g->useful == NULL || g->tried == NULL || g->work == NULL || g->heap == NULL || g->packed == NULL ||
 		g->right_rows == NULL || g->node_feature == NULL || g->node_bin == NULL ||
 		g->leaf_end == NULL || g->dense.pairs == NULL || g->sparse == NULL ||
 		g->occupied == NULL || g->pool == NULL || g->free_slots == NULL)
@@ -97,6 +98,8 @@ pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *rules,
 		pgaml_ml_grower_free(g);
 		return pgaml_ml_nomem(error, "grower");
 	}
+	for (int32_t f = 0; f < bins->nfeatures; f++)
+		g->useful[g->nuseful++] = f;
 	*grower = g;
 	return ML_OK;
 }
@@ -109,6 +112,7 @@ pgaml_ml_grower_free(MlGrower *grower)
 	if (grower == NULL)
 		return;
 	allocator = grower->allocator;
+	pgaml_ml_release(&allocator, grower->useful);
 	pgaml_ml_release(&allocator, grower->tried);
 	pgaml_ml_release(&allocator, grower->work);
 	pgaml_ml_release(&allocator, grower->heap);
@@ -123,6 +127,26 @@ pgaml_ml_grower_free(MlGrower *grower)
 	pgaml_ml_release(&allocator, grower->pool);
 	pgaml_ml_release(&allocator, grower->free_slots);
 	pgaml_ml_release(&allocator, grower);
+}
+
+/*
+ * Each set of that size is equally likely (Knuth, TAOCP 2, 3.4.2, algorithm S).
+ */
+void
+pgaml_ml_grower_restrict(MlGrower *grower, double share, MlRng *rng)
+{
+	int32_t		all = grower->bins->nfeatures;
+	int32_t		want = (int32_t) (share * all + 0.5);
+
+	grower->nuseful = 0;
+	for (int32_t f = 0; f < all; f++)
+	{
+		int32_t		left = all - f;
+		int32_t		missing = (want > 1 ? want : 1) - grower->nuseful;
+
+		if (missing >= left || pgaml_ml_rng_below(rng, (uint64_t) left) < (uint64_t) missing)
+			grower->useful[grower->nuseful++] = f;
+	}
 }
 
 /*

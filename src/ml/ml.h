@@ -92,6 +92,7 @@ typedef struct MlParams
 	double		sample_fraction;	/* forest: bootstrap size as share of the rows; boosting: share of
 									 * the rows a tree is grown on, without replacement; 0..1 */
 	double		learning_rate;	/* boosting: factor on each tree, 0..1 */
+	int32_t		monotone;		/* boosting: 1 = follow MlDataset.monotone, 0 = do not */
 } MlParams;
 
 typedef struct MlModel MlModel;

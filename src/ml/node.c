@@ -34,20 +34,67 @@ pgaml_ml_node_release(MlGrower *g, MlWork *node)
 static void
 choose_features(MlGrower *g, MlRng *rng)
 {
-	int32_t		all = g->bins->nfeatures;
-	int32_t		want = (int32_t) (g->rules.feature_fraction * all + 0.5);
+	int32_t		want = (int32_t) (g->rules.feature_fraction * g->nuseful + 0.5);
 
 	if (want < 1)
 		want = 1;
 	g->ntried = 0;
-	for (int32_t f = 0; f < all && g->ntried < want; f++)
+	for (int32_t i = 0; i < g->nuseful && g->ntried < want; i++)
 	{
-		int32_t		left = all - f;
+		int32_t		left = g->nuseful - i;
 
 		if (want - g->ntried == left ||
 			pgaml_ml_rng_below(rng, (uint64_t) left) < (uint64_t) (want - g->ntried))
-			g->tried[g->ntried++] = f;
+			g->tried[g->ntried++] = g->useful[i];
 	}
+}
+
+static int
+sign_of(const MlGrower *g, int32_t f)
+{
+	return g->rules.monotone[g->bins->feature[f]];
+}
+
+/*
+ * Constrained trees are looked at in doubles, whatever their histograms hold.
+ */
+static void
+scan_packed_bounded(MlGrower *g, MlWork *node, int32_t f, const int64_t *hist, int64_t total)
+{
+	const MlPacking *packing = &g->packing;
+	int64_t		mask = (INT64_C(1) << packing->count_bits) - 1;
+	int32_t		nbins = g->bins->nbins[f];
+	MlPair		pairs[ML_MAX_BINS + 2];
+	uint64_t	occupied[4] = {0};
+
+	for (int32_t b = 0; b <= nbins + 1; b++)
+	{
+		int64_t		entry = b <= nbins ? hist[b] : total;
+
+		pairs[b] = (MlPair) {
+			(double) (entry >> packing->count_bits) / packing->scale,
+			(double) (entry & mask) * packing->unit
+		};
+		if (b < nbins && entry != 0)
+			occupied[b / 64] |= UINT64_C(1) << (b % 64);
+	}
+	pgaml_ml_split_scan_bounded(pairs, nbins, occupied, pairs[nbins + 1], &g->rules.split, f,
+								sign_of(g, f), &node->bounds, &node->split);
+}
+
+/*
+ * Improve a node's split by one feature.
+ */
+static void
+scan_pairs(const MlGrower *g, MlWork *node, int32_t f, const MlPair *hist, const uint64_t occupied[4])
+{
+	int32_t		nbins = g->bins->nbins[f];
+
+	if (g->rules.monotone == NULL)
+		pgaml_ml_split_scan(hist, nbins, occupied, node->total, &g->rules.split, f, &node->split);
+	else
+		pgaml_ml_split_scan_bounded(hist, nbins, occupied, node->total, &g->rules.split, f,
+									sign_of(g, f), &node->bounds, &node->split);
 }
 
 static void
@@ -61,9 +108,13 @@ scan_packed(MlGrower *g, MlWork *node, const int64_t *hists)
 	for (int32_t k = 0; k < g->ntried; k++)
 	{
 		int32_t		f = g->tried[k];
+		const int64_t *hist = hists + (size_t) f * ML_HIST_STRIDE;
 
-		pgaml_ml_split_scan_packed(hists + (size_t) f * ML_HIST_STRIDE, bins->nbins[f], &g->packing,
-								   total, &g->rules.split, f, &node->split);
+		if (g->rules.monotone == NULL)
+			pgaml_ml_split_scan_packed(hist, bins->nbins[f], &g->packing, total, &g->rules.split,
+									   f, &node->split);
+		else
+			scan_packed_bounded(g, node, f, hist, total);
 	}
 }
 
@@ -90,8 +141,7 @@ scan_dense(MlGrower *g, MlWork *node, MlHist hists)
 
 			all[w] = bits >= 64 ? ~UINT64_C(0) : bits > 0 ? (UINT64_C(1) << bits) - 1 : 0;
 		}
-		pgaml_ml_split_scan(hists.pairs + (size_t) f * ML_HIST_STRIDE, nbins, all, node->total,
-							&g->rules.split, f, &node->split);
+		scan_pairs(g, node, f, hists.pairs + (size_t) f * ML_HIST_STRIDE, all);
 	}
 }
 
@@ -128,7 +178,7 @@ scan_sparse(MlGrower *g, MlWork *node)
 		uint64_t	missing = UINT64_C(1) << (nbins % 64);
 
 		occupied[nbins / 64] &= ~missing;
-		pgaml_ml_split_scan(hist, nbins, occupied, node->total, &g->rules.split, f, &node->split);
+		scan_pairs(g, node, f, hist, occupied);
 		hist[nbins] = (MlPair) {0.0, 0.0};
 		for (int32_t w = 0; w < 4; w++)
 		{
@@ -145,7 +195,7 @@ static bool
 build(MlGrower *g, const MlWork *node, MlHist hists, MlTicker *ticker)
 {
 	const MlBins *bins = g->bins;
-	const int32_t *some = g->ntried < bins->nfeatures ? g->tried : NULL;
+	const int32_t *some = g->ntried == bins->nfeatures ? NULL : g->ntried == g->nuseful ? g->useful : g->tried;
 	size_t		entry = g->packing.usable ? sizeof(int64_t) : sizeof(MlPair);
 
 	for (int32_t k = 0; k < g->ntried; k++)
@@ -219,7 +269,7 @@ pgaml_ml_node_build(MlGrower *g, MlWork *node, MlTicker *ticker)
 	if (node->count < ML_SMALL_ROWS || g->nfree == 0 || !can_split(g, node))
 		return false;
 	node->slot = g->free_slots[--g->nfree];
-	g->ntried = g->bins->nfeatures;
+	g->ntried = g->nuseful;
 	return build(g, node, pooled(g, node->slot), ticker);
 }
 
@@ -247,7 +297,7 @@ pgaml_ml_node_share(MlGrower *g, MlWork *node, MlWork *small, MlWork *large, MlT
 		part = pooled(g, small->slot);
 	else
 	{
-		g->ntried = g->bins->nfeatures;
+		g->ntried = g->nuseful;
 		if (build(g, small, part, ticker))
 			return true;
 	}

@@ -47,6 +47,7 @@ static const ParamRow param_rows[] = {
 	{"feature_fraction", FOREST | BOOSTING, PARAM_DOUBLE, offsetof(MlParams, feature_fraction), 0.0, 1.0},
 	{"sample_fraction", FOREST | BOOSTING, PARAM_DOUBLE, offsetof(MlParams, sample_fraction), 1e-6, 1.0},
 	{"learning_rate", BOOSTING, PARAM_DOUBLE, offsetof(MlParams, learning_rate), 1e-6, 1.0},
+	{"monotone", BOOSTING, PARAM_INT32, offsetof(MlParams, monotone), 0, 1},
 	{"seed", LINEAR | TREES, PARAM_UINT64, offsetof(MlParams, seed), 0.0, 9007199254740992.0},
 };
 

@@ -10,6 +10,8 @@
  */
 #include "tree_internal.h"
 
+#include <math.h>
+
 /*
  * A difference of histograms leaves rounding noise where there were no rows;
  * a share of the node's hessian below this counts as no rows.
@@ -69,6 +71,82 @@ pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4
 				/* without missing values here, they go with the majority */
 				best->missing_left = has_missing ? side == 1 : left[1] >= right[1];
 			}
+		}
+	}
+}
+
+double
+pgaml_ml_bounded_value(MlPair total, double l2, const MlBounds *bounds)
+{
+	double		value = total[0] / (total[1] + l2);
+
+	return value < bounds->low ? bounds->low : value > bounds->high ? bounds->high : value;
+}
+
+/* What G^2/(H + l2) becomes when the value is not free. */
+static inline double
+score_of_value(MlPair total, double l2, double value)
+{
+	return (2.0 * total[0] - (total[1] + l2) * value) * value;
+}
+
+/*
+ * Score of a split under bounds; -infinity when the children are in the wrong
+ * order.
+ */
+static double
+score_bounded(MlPair left, MlPair right, double l2, int sign, const MlBounds *bounds)
+{
+	double		left_value = pgaml_ml_bounded_value(left, l2, bounds);
+	double		right_value = pgaml_ml_bounded_value(right, l2, bounds);
+
+	if ((sign > 0 && left_value > right_value) || (sign < 0 && left_value < right_value))
+		return -INFINITY;
+	return score_of_value(left, l2, left_value) + score_of_value(right, l2, right_value);
+}
+
+void
+pgaml_ml_split_scan_bounded(const MlPair *hist, int32_t nbins, const uint64_t occupied[4],
+							MlPair total, const MlSplitRules *rules, int32_t feature,
+							int sign, const MlBounds *bounds, MlSplit *best)
+{
+	MlPair		missing = hist[nbins];
+	MlPair		sum = {0.0, 0.0};
+	double		empty = EMPTY_SHARE * total[1];
+	double		min_hessian = rules->min_hessian > empty ? rules->min_hessian : empty;
+	double		parent = score_of_value(total, rules->l2, pgaml_ml_bounded_value(total, rules->l2, bounds));
+	double		threshold = parent + rules->min_gain + ML_NOISE_SHARE * fabs(parent);
+	bool		has_missing = missing[1] > empty;
+
+	if (best->feature >= 0 && best->threshold > threshold)
+		threshold = best->threshold;
+
+	for (int32_t bin = 0; bin < nbins; bin++)
+	{
+		if ((occupied[bin / 64] >> (bin % 64) & 1) == 0)
+			continue;
+		sum += hist[bin];
+		for (int side = 0; side <= (int) has_missing; side++)
+		{
+			MlPair		left = side == 0 ? sum : sum + missing;
+			MlPair		right = total - left;
+			bool		missing_alone = has_missing && side == 0 && right[1] - missing[1] <= empty;
+			double		s;
+
+			if (left[1] < min_hessian || right[1] < min_hessian)
+				continue;
+			s = score_bounded(left, right, rules->l2, missing_alone ? 0 : sign, bounds);
+			if (!(s > threshold))
+				continue;
+			threshold = s + ML_TIE_SHARE * fabs(s);
+			best->threshold = threshold;
+			best->gain = s - parent;
+			best->feature = feature;
+			best->left = left;
+
+			/* every value goes left, also those that training did not have here */
+			best->bin = (uint8_t) (missing_alone ? nbins - 1 : bin);
+			best->missing_left = has_missing ? side == 1 : left[1] >= right[1];
 		}
 	}
 }

@@ -115,6 +115,24 @@ extern void pgaml_ml_split_scan_packed(const int64_t *hist, int32_t nbins, const
 									   int64_t total, const MlSplitRules *rules, int32_t feature,
 									   MlSplit *best);
 
+/* What the values of a node and of all below it must stay within. */
+typedef struct MlBounds
+{
+	double		low;
+	double		high;
+} MlBounds;
+
+/*
+ * As pgaml_ml_split_scan, where values are clamped to bounds; with a sign a
+ * split whose upper side would have the value on the wrong side is none.
+ */
+extern void pgaml_ml_split_scan_bounded(const MlPair *hist, int32_t nbins, const uint64_t occupied[4],
+										MlPair total, const MlSplitRules *rules, int32_t feature,
+										int sign, const MlBounds *bounds, MlSplit *best);
+
+/* G / (H + l2), clamped. */
+extern double pgaml_ml_bounded_value(MlPair total, double l2, const MlBounds *bounds);
+
 /* 16 bytes, so that a step of a walk touches one cache line. */
 typedef struct MlNode
 {
@@ -154,6 +172,8 @@ typedef struct MlGrowRules
 	int32_t		max_leaves;
 	int32_t		max_depth;
 	double		feature_fraction;	/* share of the varying features tried per split, 0..1 */
+	const int8_t *monotone;		/* per feature of the dataset: +1 never falls as it rises, -1 never rises,
+								 * 0 free; or NULL */
 } MlGrowRules;
 
 typedef struct MlGrower MlGrower;
@@ -163,6 +183,9 @@ extern MlStatus pgaml_ml_grower_create(const MlBins *bins, const MlGrowRules *ru
 									   MlError *error);
 extern void pgaml_ml_grower_free(MlGrower *grower);
 extern size_t pgaml_ml_grower_memory(int64_t nrows, int32_t nfeatures, const MlGrowRules *rules);
+
+/* Let the trees that follow use a random share (0..1) of the features, at least one. */
+extern void pgaml_ml_grower_restrict(MlGrower *grower, double share, MlRng *rng);
 
 /* From the scales that a tree is grown in to those of its owner. */
 typedef struct MlGrowScale
