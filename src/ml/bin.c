@@ -20,6 +20,7 @@
 #define BLOCK_ROWS 65536		/* rows between two questions to the stop callback */
 #define TILE_ROWS 256			/* rows turned from columns at a time: they stay in the nearest cache */
 #define RADIX_BITS 11
+#define LANES 16					/* rows whose bin is searched at a time */
 
 /* A value of the sample: its order-preserving key above, its index in rows below. */
 typedef uint64_t SortItem;
@@ -136,28 +137,40 @@ cut(const SortItem *items, int32_t n, const float *weight, const int32_t *rows,
 
 /*
  * Bin of each row: the number of thresholds below the value, by a search
- * whose steps do not depend on the data.
+ * whose steps do not depend on the data.  A step waits for the one before, so
+ * several rows are searched side by side.
  */
 static void
 assign(uint8_t *bins, const float *column, const int32_t *rows, int32_t count,
 	   const float *thresholds, int32_t nbins)
 {
-	float		padded[256];
-	int32_t		half = 1;
+	uint32_t	keys[256];		/* of the thresholds, filled up to a power of two */
+	uint32_t	half = 1;
 
-	while (half < nbins)
+	while (half < (uint32_t) nbins)
 		half *= 2;
-	for (int32_t i = 0; i < half; i++)
-		padded[i] = i < nbins - 1 ? thresholds[i] : INFINITY;
+	for (uint32_t i = 0; i < half; i++)
+		keys[i] = i + 1 < (uint32_t) nbins ? key_of(thresholds[i]) : UINT32_MAX;
 
-	for (int32_t i = 0; i < count; i++)
+	for (int32_t begin = 0; begin < count; begin += LANES)
 	{
-		float		x = column[rows[i]];
-		int32_t		bin = 0;
+		int32_t		lanes = count - begin < LANES ? count - begin : LANES;
+		bool		missing[LANES];
+		uint32_t	key[LANES];
+		uint32_t	bin[LANES] = {0};
 
-		for (int32_t step = half / 2; step > 0; step /= 2)
-			bin += padded[bin + step - 1] < x ? step : 0;
-		bins[i] = (uint8_t) (isnan(x) ? nbins : bin);
+		for (int32_t j = 0; j < LANES; j++)
+		{
+			float		x = column[rows[begin + (j < lanes ? j : 0)]];
+
+			missing[j] = isnan(x);
+			key[j] = key_of(x);
+		}
+		for (uint32_t step = half / 2; step > 0; step /= 2)
+			for (int32_t j = 0; j < LANES; j++)
+				bin[j] += step & -(uint32_t) (keys[bin[j] + step - 1] < key[j]);
+		for (int32_t j = 0; j < lanes; j++)
+			bins[begin + j] = (uint8_t) (missing[j] ? (uint32_t) nbins : bin[j]);
 	}
 }
 

@@ -67,23 +67,35 @@ pgaml_ml_sum_rows(const MlPair *grad, const int32_t *rows, int32_t count)
 	return even + odd;
 }
 
+static inline __attribute__((always_inline)) void
+look(Survey *s, MlPair g)
+{
+	s->total += g;
+	s->abs_sum += fabs(g[0]);
+	s->low = g[1] < s->low ? g[1] : s->low;
+	s->high = g[1] > s->high ? g[1] : s->high;
+}
+
 static Survey
 survey(const MlPair *grad, const int32_t *rows, int32_t count)
 {
-	Survey		s = {.total = pgaml_ml_sum_rows(grad, rows, count)};
-	double		sums[2] = {0.0, 0.0};
+	double		h = grad[rows[0]][1];
+	Survey		even = {.low = h, .high = h};
+	Survey		odd = {.low = h, .high = h};
+	int32_t		i = 0;
 
-	s.low = s.high = grad[rows[0]][1];
-	for (int32_t i = 0; i < count; i++)
+	for (; i + 2 <= count; i += 2)
 	{
-		MlPair		g = grad[rows[i]];
-
-		sums[i & 1] += fabs(g[0]);
-		s.low = g[1] < s.low ? g[1] : s.low;
-		s.high = g[1] > s.high ? g[1] : s.high;
+		look(&even, grad[rows[i]]);
+		look(&odd, grad[rows[i + 1]]);
 	}
-	s.abs_sum = sums[0] + sums[1];
-	return s;
+	if (i < count)
+		look(&even, grad[rows[i]]);
+	even.total += odd.total;
+	even.abs_sum += odd.abs_sum;
+	even.low = odd.low < even.low ? odd.low : even.low;
+	even.high = odd.high > even.high ? odd.high : even.high;
+	return even;
 }
 
 /*
