@@ -1,86 +1,202 @@
-"""Times build/bench/ml and scikit-learn on the same seeded data; see run.
+"""Times build/bench/ml beside scikit-learn and XGBoost on the same seeded data; see run.
 
-The target is noisy and nonlinear: 12 standard normal features, a linear part,
-a wave, a product, a bend; the best possible R2 is 0.971.  Ridge gets 40
-features and a linear target.  Each short fit is measured three times, ours
-and theirs in turn, and the smallest CPU time counts.
+Each line is one fit: CPU seconds of both, their ratio beside its bar, held-out
+R2 of both, microseconds of one of our predictions, megabytes of our model, and
+peak megabytes of both fits.  Ours and theirs are measured in turn, short fits
+three times; the smallest CPU time counts.
+
+XGBoost is timed whole (making the DMatrix or QuantileDMatrix, whichever gives
+the faster whole, and training) and for training alone.  Peak memory is VmHWM
+at the end of the fit less VmRSS when it begins, each in a process of its own, so
+neither the data nor Python counts.
+
+Data: "friedman" (Friedman 1991, uniform features of which five matter),
+"curved" (12 normal features: a linear part, a wave, a product, a bend),
+"straight" (linear).  The best possible R2 of the first two is 0.971.
 """
+import json
+import os
 import subprocess
 import sys
 import time
 
 import numpy as np
-from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import Ridge
-from sklearn.tree import DecisionTreeRegressor
 
 CEILING = 0.971
 TEST_ROWS = 20000
 BINARY, DIR = sys.argv[1:3]
-FULL = "full" in sys.argv[3:]
+ASKED = sys.argv[3:]
+FULL = "full" in ASKED
 
 
-def curved(rng, n):
-    x = rng.normal(size=(n, 12))
+def noisy(rng, y):
+    return y + rng.normal(size=len(y)) * y.std() * np.sqrt(1 / CEILING - 1)
+
+
+def friedman(rng, n, features):
+    x = rng.uniform(size=(n, features)).astype(np.float32)
+    y = (10 * np.sin(np.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - .5) ** 2 + 10 * x[:, 3] + 5 * x[:, 4])
+    return x, noisy(rng, y.astype(float))
+
+
+def curved(rng, n, features):
+    x = rng.normal(size=(n, features))
     y = (1.2 * x[:, 0] + x[:, 1] + .8 * x[:, 2] + .7 * x[:, 3] + .6 * x[:, 4] +
          1.2 * np.sin(2 * x[:, 5]) + .7 * x[:, 6] * x[:, 7] + .5 * np.abs(x[:, 8]))
-    return x.astype(np.float32), y + rng.normal(size=n) * y.std() * np.sqrt(1 / CEILING - 1)
+    return x.astype(np.float32), noisy(rng, y)
 
 
-def straight(rng, n):
-    x = rng.normal(size=(n, 40)).astype(np.float32)
-    return x, x.astype(float) @ np.linspace(-1, 1, 40) + 2 * rng.normal(size=n)
+def straight(rng, n, features):
+    x = rng.normal(size=(n, features)).astype(np.float32)
+    return x, x.astype(float) @ np.linspace(-1, 1, features) + 2 * rng.normal(size=n)
 
 
-def save(path, x, y):
-    with open(path, "wb") as out:
-        np.array(x.shape, dtype=np.int64).tofile(out)
-        np.ascontiguousarray(x.T).tofile(out)
-        y.tofile(out)
+class Data:
+    """Train and test rows, in memory for the peer and in files for us."""
+
+    def __init__(self, draw, n, features):
+        x, y = draw(np.random.default_rng(n + features), n + TEST_ROWS, features)
+        self.train, self.test = (x[:n], y[:n]), (x[n:], y[n:])
+        self.shape = self.train[0].shape
+        self.files = [f"{DIR}/bench.train", f"{DIR}/bench.test"]
+        for path, (xs, ys) in zip(self.files, (self.train, self.test)):
+            with open(path, "wb") as out:
+                np.array(xs.shape, dtype=np.int64).tofile(out)
+                np.ascontiguousarray(xs.T).tofile(out)
+                ys.tofile(out)
 
 
-def ours(kind, name, *params):
-    out = subprocess.run([BINARY, kind, f"{DIR}/{name}.train", f"{DIR}/{name}.test", *params],
+def ours(kind, data, params=()):
+    out = subprocess.run([BINARY, kind, *data.files, *params],
                          check=True, capture_output=True, text=True).stdout.split()
-    return [float(v) for v in out]
+    seconds, r2, us, size, _, peak = (float(v) for v in out)
+    return {"whole": seconds, "r2": r2, "us": us, "size": size / 1e6, "peak": peak / 1e6}
 
 
-def theirs(model, train, test):
-    start = time.process_time()
-    model.fit(*train)
-    return time.process_time() - start, model.score(*test)
+def memory(name):
+    for line in open("/proc/self/status"):
+        if line.startswith(name):
+            return float(line.split()[1]) * 1024 / 1e6
 
 
-def compare(label, kind, name, make, train, test, bar, scale=1):
-    turns = 3 if len(train[1]) < 50000 or kind == "linear_regression" else 1
+def in_a_child(work):
+    """The dict that work returns, with the peak megabytes it took, from a process of its own."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        before = memory("VmRSS:")
+        found = work()
+        found["peak"] = max(memory("VmHWM:") - before, 0)
+        os.write(write, json.dumps({k: float(v) for k, v in found.items()}).encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        found = answer.read()
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit("compare: the peer failed")
+    return json.loads(found)
+
+
+def r2(p, y):
+    return 1 - np.mean((p - y) ** 2) / np.var(y)
+
+
+def sklearn_fit(make, data):
+    def work():
+        start = time.process_time()
+        model = make().fit(*data.train)
+        seconds = time.process_time() - start
+        return {"whole": seconds, "train": seconds, "r2": model.score(*data.test)}
+    return in_a_child(work)
+
+
+def xgboost_fit(matrix, data):
+    import xgboost
+
+    def work():
+        x, y = data.train
+        params = dict(tree_method="hist", grow_policy="lossguide", max_leaves=31, max_depth=0, max_bin=256,
+                      nthread=1, learning_rate=.1, reg_lambda=1, min_child_weight=10, base_score=y.mean())
+        binned = {"max_bin": 256} if matrix == "QuantileDMatrix" else {}
+        start = time.process_time()
+        train = getattr(xgboost, matrix)(x, y, nthread=1, **binned)
+        made = time.process_time()
+        model = xgboost.train(params, train, 100)
+        end = time.process_time()
+        p = model.predict(xgboost.DMatrix(data.test[0]))
+        return {"whole": end - start, "train": end - made, "r2": r2(p, data.test[1])}
+    return in_a_child(work)
+
+
+def xgboost_best(data):
+    fits = [xgboost_fit(matrix, data) for matrix in ("DMatrix", "QuantileDMatrix")]
+    best = min(fits, key=lambda fit: fit["whole"])
+    return dict(best, train=min(fit["train"] for fit in fits), peak=min(fit["peak"] for fit in fits))
+
+
+def compare(label, kind, data, peer, bar, scale=1):
+    turns = 3 if data.shape[0] < 50000 or kind == "linear_regression" else 1
     mine, other = [], []
     for _ in range(turns):
-        mine.append(ours(kind, name))
-        other.append(theirs(make(), train, test))
-    fit = min(m[0] for m in mine)
-    peer = min(o[0] for o in other) * scale
-    print(f"{label:8s} {len(train[1]):7d} x {train[0].shape[1]:2d}  "
-          f"{fit:9.4f} {peer:9.4f}  {fit / peer:6.3f} (bar {bar})   "
-          f"{mine[0][1]:7.4f} {other[0][1]:7.4f}{'*' if scale > 1 else ' '}  "
-          f"{min(m[2] for m in mine):7.2f}  {mine[0][3] / 1e6:8.3f}", flush=True)
+        mine.append(ours(kind, data))
+        other.append(peer())
+    best = {key: min(m[key] for m in mine) for key in mine[0]}
+    them = {key: min(o[key] for o in other) for key in other[0]}
+    whole, train = them["whole"] * scale, them["train"] * scale
+    alone = f"{best['whole'] / train:6.3f}" if train < whole else "      "
+    print(f"{label:8s} {data.shape[0]:7d} x {data.shape[1]:2d} {best['whole']:9.4f} {whole:9.4f}"
+          f"{'*' if scale > 1 else ' '} {best['whole'] / whole:6.3f} {alone} (bar {bar})  "
+          f"{best['r2']:7.4f} {them['r2']:7.4f}  {best['us']:6.2f} {best['size']:8.3f}  "
+          f"{best['peak']:7.1f} {them['peak']:7.1f}", flush=True)
 
 
-print("model       rows   f   ours s   sklearn s  ratio             R2 ours sklearn   us/row  model MB")
-for n in (1000, 10000, 100000):
-    for name, draw in (("curved", curved), ("straight", straight)):
-        x, y = draw(np.random.default_rng(n), n + TEST_ROWS)
-        train, test = (x[:n], y[:n]), (x[n:], y[n:])
-        save(f"{DIR}/{name}.train", *train)
-        save(f"{DIR}/{name}.test", *test)
-        if name == "straight":
-            compare("ridge", "linear_regression", name, lambda: Ridge(solver="cholesky"), train, test, 0.7)
-            continue
-        compare("tree", "decision_tree", name, lambda: DecisionTreeRegressor(random_state=0), train, test, 0.1)
+def boosting():
+    for features in (12, 40):
+        for n in (1000, 10000, 100000) + ((1000000,) if FULL else ()):
+            data = Data(friedman, n, features)
+            compare("boosting", "gradient_boosting", data, lambda: xgboost_best(data), 0.6)
+
+
+def tree():
+    from sklearn.tree import DecisionTreeRegressor
+    for n in (1000, 10000, 100000):
+        data = Data(curved, n, 12)
+        compare("tree", "decision_tree", data,
+                lambda: sklearn_fit(lambda: DecisionTreeRegressor(random_state=0), data), 0.1)
+
+
+def forest():
+    from sklearn.ensemble import RandomForestRegressor
+    for n in (1000, 10000, 100000):
         trees = 100 if FULL or n < 100000 else 10
-        compare("forest", "random_forest", name,
-                lambda: RandomForestRegressor(trees, random_state=0, n_jobs=1), train, test, 0.1, 100 / trees)
-if not FULL:
-    print("* scikit-learn's forest had 10 trees there and its time is taken ten times; `run full` fits 100")
+        data = Data(curved, n, 12)
+        compare("forest", "random_forest", data,
+                lambda: sklearn_fit(lambda: RandomForestRegressor(trees, random_state=0, n_jobs=1), data),
+                0.1, 100 / trees)
+    if not FULL:
+        print("* scikit-learn's forest had 10 trees there and its time is taken ten times; full fits 100")
 
-small = ours("random_forest", "curved", "max_leaves=31")
-print(f"one prediction of 100 trees x 31 leaves: {small[2]:.2f} us (bar 2)")
+
+def ridge():
+    from sklearn.linear_model import Ridge
+    for features in (12, 40):
+        for n in (1000, 10000, 100000):
+            data = Data(straight, n, features)
+            compare("ridge", "linear_regression", data,
+                    lambda: sklearn_fit(lambda: Ridge(solver="cholesky"), data), 0.7)
+
+
+def predict():
+    for features in (12, 40):
+        data = Data(friedman, 10000, features)
+        us = min(ours("gradient_boosting", data)["us"] for _ in range(3))
+        print(f"one prediction of 100 trees x 31 leaves x {features} features: {us:.2f} us (bar 2)", flush=True)
+
+
+TOPICS = {"boosting": boosting, "tree": tree, "forest": forest, "ridge": ridge, "predict": predict}
+
+print("model       rows    f    ours s    peer s   ratio  train            R2 ours    peer  us/row model MB"
+      "  peak MB    peer")
+for name, topic in TOPICS.items():
+    if name in ASKED or not set(ASKED) & set(TOPICS):
+        topic()
