@@ -17,6 +17,7 @@
 #define ML_MAX_DEPTH		64
 #define ML_MAX_BINS			255		/* real bins of one feature; NaN has one more */
 #define ML_MAX_ROWS			INT32_MAX
+#define ML_LOSS_COUNT		3	/* MlLossKind */
 #define ML_MAX_TARGET		1e300	/* |target|, |leaf|: sums over all trees stay finite */
 
 /* Elementary steps (a few ns each) between two calls of the stop callback. */
@@ -61,5 +62,8 @@ extern void pgaml_ml_sort_pairs(MlPair *pairs, MlPair *scratch, int64_t n);
 
 /* Smallest value at which q of the total weight is reached; pairs ascending, weights > 0, n >= 1. */
 extern double pgaml_ml_sorted_quantile(const MlPair *pairs, int64_t n, double q);
+
+/* The same of pairs in any order, which it changes, in linear time on average; true when stopped. */
+extern bool pgaml_ml_select_quantile(MlPair *pairs, int64_t n, double q, MlTicker *ticker, double *out);
 
 #endif							/* PGAML_ML_CORE_INTERNAL_H */

@@ -63,6 +63,8 @@ pgaml_ml_fit_trees_memory(const MlParams *params, int64_t nrows, int32_t nfeatur
 	size_t		size = pgaml_ml_size_mul(ntrees, tree + sizeof(MlTree));
 
 	size = pgaml_ml_size_add(size, pgaml_ml_size_mul((size_t) nrows, per_row));
+	if (params->type == ML_GRADIENT_BOOSTING)
+		size = pgaml_ml_size_add(size, pgaml_ml_fit_boosting_memory(params, nrows, leaves));
 	size = pgaml_ml_size_add(size, pgaml_ml_bins_memory(nrows, nfeatures, params->max_bins));
 	return pgaml_ml_size_add(size, pgaml_ml_grower_memory(nrows, nfeatures, &rules));
 }

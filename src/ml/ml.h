@@ -73,6 +73,14 @@ typedef enum MlModelType
 	ML_GRADIENT_BOOSTING = 4
 } MlModelType;
 
+/* What boosting makes small. */
+typedef enum MlLossKind
+{
+	ML_LOSS_SQUARED = 0,		/* squared error: the mean */
+	ML_LOSS_HUBER = 1,			/* squared near the middle, absolute in the tails */
+	ML_LOSS_QUANTILE = 2		/* pinball loss: a quantile */
+} MlLossKind;
+
 /* Hyper-parameters of every type; a type uses those that its name table lists. */
 typedef struct MlParams
 {
@@ -86,12 +94,21 @@ typedef struct MlParams
 	int32_t		max_bins;		/* 2..255 */
 	double		min_samples_leaf;	/* sum of weights in a leaf, >= 0; a tree also has
 									 * at most rows / min_samples_leaf leaves, which bounds memory */
-	double		min_gain;		/* smallest decrease of squared error, >= 0 */
+	double		min_gain;		/* smallest decrease of squared error by a split, >= 0; boosting: of the
+								 * squared error of the gradients */
 	double		feature_fraction;	/* forest: share of features tried per split, 0..1; 0 = one third;
 									 * boosting: share of features a tree may use */
 	double		sample_fraction;	/* forest: bootstrap size as share of the rows; boosting: share of
 									 * the rows a tree is grown on, without replacement; 0..1 */
 	double		learning_rate;	/* boosting: factor on each tree, 0..1 */
+	MlLossKind	loss;			/* boosting */
+	double		huber_delta;	/* boosting, huber: share of the absolute residuals below the point where
+								 * the loss turns linear, 0.01..1 */
+	double		quantile;		/* boosting, quantile: which one, 0.001..0.999 */
+	int32_t		early_stopping_rounds;	/* boosting: stop after so many trees that do not lower the loss on
+										 * the validation rows, and keep the best; 0 = never */
+	double		validation_fraction;	/* boosting that may stop early, without MlDataset.validation:
+										 * share of the rows that are drawn for it, 0..0.9 */
 	int32_t		monotone;		/* boosting: 1 = follow MlDataset.monotone, 0 = do not */
 } MlParams;
 
@@ -107,8 +124,14 @@ extern void pgaml_ml_params_default(MlModelType type, MlParams *params);
 /* Set one by name; ML_E_ARG when the type has no such parameter or the value is out of range. */
 extern MlStatus pgaml_ml_params_set(MlParams *params, const char *name, double value, MlError *error);
 
+/* The same by a word, for parameters whose values have names ("loss": "huber"). */
+extern MlStatus pgaml_ml_params_set_text(MlParams *params, const char *name, const char *text, MlError *error);
+
 /* Name and current value of the i-th parameter of this type; false past the end. */
 extern bool pgaml_ml_params_get(const MlParams *params, int i, const char **name, double *value);
+
+/* Name of the current value of the i-th parameter; NULL when its values are numbers. */
+extern const char *pgaml_ml_params_text(const MlParams *params, int i);
 
 /* First bad field, or ML_OK. */
 extern MlStatus pgaml_ml_params_check(const MlParams *params, MlError *error);

@@ -78,6 +78,7 @@ extern MlStatus pgaml_ml_fit_trees(MlModel *model, const MlDataset *data, const 
 extern MlStatus pgaml_ml_fit_linear(MlModel *model, const MlDataset *data, const MlPrepared *prepared,
 									const MlParams *params, MlTicker *ticker, MlError *error);
 extern size_t pgaml_ml_fit_trees_memory(const MlParams *params, int64_t nrows, int32_t nfeatures);
+extern size_t pgaml_ml_fit_boosting_memory(const MlParams *params, int64_t nrows, int64_t leaves);
 extern size_t pgaml_ml_fit_linear_memory(int32_t nfeatures);
 
 extern double pgaml_ml_linear_predict(const MlModel *model, const float *row);

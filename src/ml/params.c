@@ -7,7 +7,7 @@
  * parameter reads this table.
  *-------------------------------------------------------------------------
  */
-#include "core_internal.h"
+#include "loss_internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,7 +23,8 @@ typedef enum ParamKind
 {
 	PARAM_DOUBLE,
 	PARAM_INT32,
-	PARAM_UINT64
+	PARAM_UINT64,
+	PARAM_LOSS					/* MlLossKind, by name */
 } ParamKind;
 
 typedef struct ParamRow
@@ -47,6 +48,11 @@ static const ParamRow param_rows[] = {
 	{"feature_fraction", FOREST | BOOSTING, PARAM_DOUBLE, offsetof(MlParams, feature_fraction), 0.0, 1.0},
 	{"sample_fraction", FOREST | BOOSTING, PARAM_DOUBLE, offsetof(MlParams, sample_fraction), 1e-6, 1.0},
 	{"learning_rate", BOOSTING, PARAM_DOUBLE, offsetof(MlParams, learning_rate), 1e-6, 1.0},
+	{"loss", BOOSTING, PARAM_LOSS, offsetof(MlParams, loss), 0, ML_LOSS_COUNT - 1},
+	{"huber_delta", BOOSTING, PARAM_DOUBLE, offsetof(MlParams, huber_delta), 0.01, 1.0},
+	{"quantile", BOOSTING, PARAM_DOUBLE, offsetof(MlParams, quantile), 0.001, 0.999},
+	{"early_stopping_rounds", BOOSTING, PARAM_INT32, offsetof(MlParams, early_stopping_rounds), 0, ML_MAX_TREES},
+	{"validation_fraction", BOOSTING, PARAM_DOUBLE, offsetof(MlParams, validation_fraction), 0.0, 0.9},
 	{"monotone", BOOSTING, PARAM_INT32, offsetof(MlParams, monotone), 0, 1},
 	{"seed", LINEAR | TREES, PARAM_UINT64, offsetof(MlParams, seed), 0.0, 9007199254740992.0},
 };
@@ -118,6 +124,9 @@ pgaml_ml_params_default(MlModelType type, MlParams *params)
 		params->min_samples_leaf = 10.0;
 		params->feature_fraction = 1.0;
 		params->learning_rate = 0.1;
+		params->huber_delta = 0.9;
+		params->quantile = 0.5;
+		params->validation_fraction = 0.1;
 	}
 	else
 	{
@@ -141,8 +150,26 @@ get_value(const MlParams *params, const ParamRow *row)
 			return *(const int32_t *) field;
 		case PARAM_UINT64:
 			return (double) *(const uint64_t *) field;
+		case PARAM_LOSS:
+			return (double) *(const MlLossKind *) field;
 	}
 	return NAN;
+}
+
+/*
+ * ML_E_ARG that lists what is allowed.
+ */
+static MlStatus
+refuse_choice(const ParamRow *row, MlError *error)
+{
+	char		names[100] = "";
+
+	for (int i = 0; i <= (int) row->max; i++)
+	{
+		strncat(names, i > 0 ? ", " : "", sizeof(names) - strlen(names) - 1);
+		strncat(names, pgaml_ml_loss_name(i), sizeof(names) - strlen(names) - 1);
+	}
+	return pgaml_ml_fail(error, ML_E_ARG, row->name, "%s must be one of %s", row->name, names);
 }
 
 /*
@@ -152,6 +179,8 @@ get_value(const MlParams *params, const ParamRow *row)
 static MlStatus
 check_value(const ParamRow *row, double value, MlError *error)
 {
+	if (row->kind == PARAM_LOSS && !(value >= row->min && value <= row->max && value == floor(value)))
+		return refuse_choice(row, error);
 	if (!(value >= row->min && value <= row->max))
 		return pgaml_ml_fail(error, ML_E_ARG, row->name, "%s must be between %.15g and %.15g",
 							 row->name, row->min, row->max);
@@ -160,47 +189,97 @@ check_value(const ParamRow *row, double value, MlError *error)
 	return ML_OK;
 }
 
-MlStatus
-pgaml_ml_params_set(MlParams *params, const char *name, double value, MlError *error)
+/*
+ * The type's parameter of that name, or NULL.
+ */
+static const ParamRow *
+row_named(const MlParams *params, const char *name, MlError *error)
 {
 	for (int i = 0; i < N_PARAM_ROWS; i++)
 	{
 		const ParamRow *row = &param_rows[i];
-		char	   *field = (char *) params + row->offset;
-		MlStatus	status;
 
-		if ((row->types & TYPE_BIT(params->type)) == 0 || strcmp(row->name, name) != 0)
-			continue;
-		status = check_value(row, value, error);
-		if (status != ML_OK)
-			return status;
-		if (row->kind == PARAM_DOUBLE)
-			*(double *) field = value;
-		else if (row->kind == PARAM_INT32)
-			*(int32_t *) field = (int32_t) value;
-		else
-			*(uint64_t *) field = (uint64_t) value;
-		return ML_OK;
+		if ((row->types & TYPE_BIT(params->type)) != 0 && strcmp(row->name, name) == 0)
+			return row;
 	}
-	return pgaml_ml_fail(error, ML_E_ARG, "name", "%s has no parameter \"%.60s\"",
+	(void) pgaml_ml_fail(error, ML_E_ARG, "name", "%s has no parameter \"%.60s\"",
 						 pgaml_ml_type_name(params->type), name);
+	return NULL;
+}
+
+/*
+ * The type's i-th parameter, or NULL past the end.
+ */
+static const ParamRow *
+row_at(const MlParams *params, int i)
+{
+	for (int r = 0; i >= 0 && r < N_PARAM_ROWS; r++)
+	{
+		if ((param_rows[r].types & TYPE_BIT(params->type)) != 0 && i-- == 0)
+			return &param_rows[r];
+	}
+	return NULL;
+}
+
+MlStatus
+pgaml_ml_params_set(MlParams *params, const char *name, double value, MlError *error)
+{
+	const ParamRow *row = row_named(params, name, error);
+	char	   *field;
+	MlStatus	status;
+
+	if (row == NULL)
+		return ML_E_ARG;
+	status = check_value(row, value, error);
+	if (status != ML_OK)
+		return status;
+	field = (char *) params + row->offset;
+	if (row->kind == PARAM_DOUBLE)
+		*(double *) field = value;
+	else if (row->kind == PARAM_INT32)
+		*(int32_t *) field = (int32_t) value;
+	else if (row->kind == PARAM_UINT64)
+		*(uint64_t *) field = (uint64_t) value;
+	else
+		*(MlLossKind *) field = (MlLossKind) value;
+	return ML_OK;
+}
+
+MlStatus
+pgaml_ml_params_set_text(MlParams *params, const char *name, const char *text, MlError *error)
+{
+	const ParamRow *row = row_named(params, name, error);
+
+	if (row == NULL)
+		return ML_E_ARG;
+	if (row->kind != PARAM_LOSS)
+		return pgaml_ml_fail(error, ML_E_ARG, row->name, "%s must be a number", row->name);
+	for (int value = 0; value <= (int) row->max; value++)
+	{
+		if (strcmp(pgaml_ml_loss_name(value), text) == 0)
+			return pgaml_ml_params_set(params, name, value, error);
+	}
+	return refuse_choice(row, error);
 }
 
 bool
 pgaml_ml_params_get(const MlParams *params, int i, const char **name, double *value)
 {
-	for (int r = 0; i >= 0 && r < N_PARAM_ROWS; r++)
-	{
-		if ((param_rows[r].types & TYPE_BIT(params->type)) == 0)
-			continue;
-		if (i-- == 0)
-		{
-			*name = param_rows[r].name;
-			*value = get_value(params, &param_rows[r]);
-			return true;
-		}
-	}
-	return false;
+	const ParamRow *row = row_at(params, i);
+
+	if (row == NULL)
+		return false;
+	*name = row->name;
+	*value = get_value(params, row);
+	return true;
+}
+
+const char *
+pgaml_ml_params_text(const MlParams *params, int i)
+{
+	const ParamRow *row = row_at(params, i);
+
+	return row != NULL && row->kind == PARAM_LOSS ? pgaml_ml_loss_name((MlLossKind) get_value(params, row)) : NULL;
 }
 
 MlStatus

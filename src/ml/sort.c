@@ -86,6 +86,113 @@ pgaml_ml_sorted_quantile(const MlPair *pairs, int64_t n, double q)
 	return pairs[n - 1][0];
 }
 
+/* Pairs below, equal to and above a pivot, in this order. */
+typedef struct Parts
+{
+	int64_t		below;			/* how many are below */
+	int64_t		above;			/* where those above begin */
+	double		weight_below;
+	double		weight_equal;
+} Parts;
+
+static Parts
+part(MlPair *pairs, int64_t n, double pivot)
+{
+	Parts		parts = {.above = n};
+	int64_t		i = 0;
+
+	while (i < parts.above)
+	{
+		MlPair		pair = pairs[i];
+		double		value = pair[0];
+
+		if (value < pivot)
+		{
+			parts.weight_below += pair[1];
+			pairs[i++] = pairs[parts.below];
+			pairs[parts.below++] = pair;
+		}
+		else if (value > pivot)
+		{
+			pairs[i] = pairs[--parts.above];
+			pairs[parts.above] = pair;
+		}
+		else
+		{
+			parts.weight_equal += pair[1];
+			i++;
+		}
+	}
+	return parts;
+}
+
+static double
+middle_of(double a, double b, double c)
+{
+	if (a > b)
+	{
+		double		swap = a;
+
+		a = b;
+		b = swap;
+	}
+	return c < a ? a : c > b ? b : c;
+}
+
+/*
+ * Quickselect (Hoare 1961), parting in three; pivots are medians of three
+ * pairs that a generator with a fixed seed picks, so no order of the data is
+ * a bad one.
+ */
+bool
+pgaml_ml_select_quantile(MlPair *pairs, int64_t n, double q, MlTicker *ticker, double *out)
+{
+	double		want = 0.0;
+	MlRng		rng;
+
+	for (int64_t i = 0; i < n; i++)
+		want += pairs[i][1];
+	want *= q;
+	pgaml_ml_rng_seed(&rng, 0);
+	for (;;)
+	{
+		double		picked[3];
+		Parts		parts;
+
+		if (n <= 2 * RUN_LENGTH)
+		{
+			insertion_sort(pairs, n);
+			for (int64_t i = 0; i < n - 1; i++)
+			{
+				want -= pairs[i][1];
+				if (want <= 0.0)
+				{
+					*out = pairs[i][0];
+					return false;
+				}
+			}
+			*out = pairs[n - 1][0];
+			return false;
+		}
+		for (int k = 0; k < 3; k++)
+			picked[k] = pairs[pgaml_ml_rng_below(&rng, (uint64_t) n)][0];
+		*out = middle_of(picked[0], picked[1], picked[2]);
+		parts = part(pairs, n, *out);
+		if (pgaml_ml_tick(ticker, 2 * n))
+			return true;
+		if (parts.below > 0 && want <= parts.weight_below)
+			n = parts.below;
+		else if (want <= parts.weight_below + parts.weight_equal || parts.above == n)
+			return false;
+		else
+		{
+			want -= parts.weight_below + parts.weight_equal;
+			pairs += parts.above;
+			n -= parts.above;
+		}
+	}
+}
+
 /*
  * Lower weighted quantile of values: the smallest value v with
  * weight(values <= v) >= q * total weight; so q = 0.5 is the lower median.

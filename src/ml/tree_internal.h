@@ -213,4 +213,13 @@ extern const int32_t *pgaml_ml_grower_leaf_ends(const MlGrower *grower);
 /* Value that the last tree grown gives to any row of the bins. */
 extern double pgaml_ml_grower_value(const MlGrower *grower, const MlTree *tree, int32_t row);
 
+/*
+ * Clamp leaves so that the tree keeps to the constraints; work has room for
+ * pgaml_ml_order_memory(nleaves) bytes.
+ */
+typedef struct MlOrderWork MlOrderWork;
+
+extern void pgaml_ml_tree_order(MlTree *tree, const int8_t *monotone, MlOrderWork *work);
+extern size_t pgaml_ml_order_memory(int64_t nleaves);
+
 #endif							/* PGAML_ML_TREE_INTERNAL_H */
