@@ -115,20 +115,26 @@ pgaml_ml_histogram_add(const MlBins *bins, const int32_t *features, int32_t nfea
 }
 
 void
-pgaml_ml_histogram_subtract_packed(const MlBins *bins, int64_t *parent, const int64_t *child)
+pgaml_ml_histogram_subtract_packed(const MlBins *bins, const int32_t *features, int32_t nfeatures,
+								   int64_t *parent, const int64_t *child)
 {
-	for (int32_t f = 0; f < bins->nfeatures; f++)
+	for (int32_t k = 0; k < nfeatures; k++)
 	{
+		int32_t		f = features[k];
+
 		for (int32_t b = f * ML_HIST_STRIDE; b <= f * ML_HIST_STRIDE + bins->nbins[f]; b++)
 			parent[b] -= child[b];
 	}
 }
 
 void
-pgaml_ml_histogram_subtract(const MlBins *bins, MlPair *parent, const MlPair *child)
+pgaml_ml_histogram_subtract(const MlBins *bins, const int32_t *features, int32_t nfeatures,
+							MlPair *parent, const MlPair *child)
 {
-	for (int32_t f = 0; f < bins->nfeatures; f++)
+	for (int32_t k = 0; k < nfeatures; k++)
 	{
+		int32_t		f = features[k];
+
 		for (int32_t b = f * ML_HIST_STRIDE; b <= f * ML_HIST_STRIDE + bins->nbins[f]; b++)
 			parent[b] -= child[b];
 	}

@@ -302,9 +302,9 @@ pgaml_ml_node_share(MlGrower *g, MlWork *node, MlWork *small, MlWork *large, MlT
 			return true;
 	}
 	if (g->packing.usable)
-		pgaml_ml_histogram_subtract_packed(g->bins, whole.packed, part.packed);
+		pgaml_ml_histogram_subtract_packed(g->bins, g->useful, g->nuseful, whole.packed, part.packed);
 	else
-		pgaml_ml_histogram_subtract(g->bins, whole.pairs, part.pairs);
+		pgaml_ml_histogram_subtract(g->bins, g->useful, g->nuseful, whole.pairs, part.pairs);
 	large->slot = node->slot;
 	node->slot = -1;
 	return false;

@@ -70,10 +70,11 @@ extern void pgaml_ml_histogram_add_packed(const MlBins *bins, const int32_t *fea
 										  int32_t nfeatures, const int32_t *rows, int32_t count,
 										  const int64_t *packed, int64_t *hist);
 
-/* parent -= child: what is left is the sibling. */
-extern void pgaml_ml_histogram_subtract(const MlBins *bins, MlPair *parent, const MlPair *child);
-extern void pgaml_ml_histogram_subtract_packed(const MlBins *bins, int64_t *parent,
-											   const int64_t *child);
+/* parent -= child, for some features: what is left is the sibling. */
+extern void pgaml_ml_histogram_subtract(const MlBins *bins, const int32_t *features, int32_t nfeatures,
+										MlPair *parent, const MlPair *child);
+extern void pgaml_ml_histogram_subtract_packed(const MlBins *bins, const int32_t *features,
+											   int32_t nfeatures, int64_t *parent, const int64_t *child);
 
 /*
  * Two ways to cut the same rows apart score the same but for the last bits; a

@@ -110,18 +110,32 @@ set_parameter(MlParams *params, const char *name, const JsonbValue *json)
 	const char *known;
 	double		value;
 	bool		exists = false;
+	bool		worded = false;
 
 	for (int i = 0; !exists && pgaml_ml_params_get(params, i, &known, &value); i++)
+	{
 		exists = strcmp(name, known) == 0;
+		worded = pgaml_ml_params_text(params, i) != NULL;
+	}
 	if (!exists)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown hyper-parameter \"%s\" for model type \"%s\"", name, pgaml_ml_type_name(params->type)),
 				 errhint("Allowed are: %s.", allowed_names(params))));
-	if (json->type != jbvNumeric)
+	if (json->type != (worded ? jbvString : jbvNumeric))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("hyper-parameter \"%s\" must be a number", name)));
+				 errmsg("hyper-parameter \"%s\" must be a %s", name, worded ? "string" : "number")));
+	if (worded)
+	{
+		char	   *text = pnstrdup(json->val.string.val, json->val.string.len);
+
+		if (pgaml_ml_params_set_text(params, name, text, &error) != ML_OK)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("hyper-parameter \"%s\" cannot be \"%s\": %s", name, text, error.message)));
+		return;
+	}
 	value = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(json->val.numeric)));
 	if (pgaml_ml_params_set(params, name, value, &error) != ML_OK)
 		ereport(ERROR,

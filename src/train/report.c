@@ -105,8 +105,13 @@ pgaml_params_json(const MlParams *params)
 	appendStringInfoString(&out, "{");
 	for (int i = 0; pgaml_ml_params_get(params, i, &name, &value); i++)
 	{
+		const char *text = pgaml_ml_params_text(params, i);
+
 		appendStringInfoString(&out, i > 0 ? ", " : "");
-		append_number(&out, name, value, true);
+		if (text != NULL)
+			appendStringInfo(&out, "\"%s\": \"%s\"", name, text);
+		else
+			append_number(&out, name, value, true);
 	}
 	appendStringInfoString(&out, "}");
 	return out.data;

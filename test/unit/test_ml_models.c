@@ -577,7 +577,7 @@ a_histogram_minus_its_child_is_the_sibling(void **state)
 	pgaml_ml_histogram_add(&bins, NULL, 3, rows, 1000, grad, whole);
 	pgaml_ml_histogram_add(&bins, NULL, 3, rows, 300, grad, part);
 	pgaml_ml_histogram_add(&bins, (const int32_t[]) {0, 1, 2}, 3, rows + 300, 700, grad, rest);
-	pgaml_ml_histogram_subtract(&bins, whole, part);
+	pgaml_ml_histogram_subtract(&bins, (const int32_t[]) {0, 1, 2}, 3, whole, part);
 	for (int32_t i = 0; i < 3 * ML_HIST_STRIDE; i++)
 	{
 		assert_true(fabs(whole[i][0] - rest[i][0]) < 1e-12);
