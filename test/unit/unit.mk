@@ -38,8 +38,8 @@ coverage:
 	lcov --quiet --extract $(COVERAGE_DIR)/all.info '*/src/*' --output-file $(COVERAGE_DIR)/pure.info
 	lcov --list $(COVERAGE_DIR)/pure.info
 
-# Each test/fuzz/fuzz_NAME.c for FUZZ_SECONDS from its corpus test/fuzz/corpus/NAME;
-# what it finds is left in build/fuzz/NAME.
+# Each test/fuzz/fuzz_NAME.c for FUZZ_SECONDS from its corpus test/fuzz/corpus/NAME,
+# with the words of test/fuzz/NAME.dict if there are any; what it finds is left in build/fuzz/NAME.
 FUZZ_DIR = build/fuzz
 FUZZ_CC = clang-14
 FUZZ_SECONDS = 60
@@ -54,6 +54,7 @@ $(FUZZ_PROGRAMS): $(FUZZ_DIR)/%: test/fuzz/%.c $(PURE_SRCS) $(UNIT_HEADERS)
 fuzz: $(FUZZ_PROGRAMS)
 	@for name in $(FUZZ_NAMES); do \
 		mkdir -p $(FUZZ_DIR)/$$name test/fuzz/corpus/$$name; \
-		$(FUZZ_DIR)/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(FUZZ_DIR)/$$name/ \
+		dict=test/fuzz/$$name.dict; [ -e $$dict ] && dict=-dict=$$dict || dict=; \
+		$(FUZZ_DIR)/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(FUZZ_DIR)/$$name/ $$dict \
 			$(FUZZ_DIR)/$$name test/fuzz/corpus/$$name || exit 1; \
 	done
