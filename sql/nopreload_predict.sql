@@ -41,5 +41,10 @@ SELECT status FROM train_performance_model();
 SELECT q, source IN ('history', 'model') AS answered, abs(ln(predicted_execution_time_ms) - ln(q / sqrt(1.25))) < 0.1 AS near, abs(ln(expected_time_ms) - ln(q)) < 0.1 AS mean,
        lower_bound_ms > 0 AND lower_bound_ms < predicted_execution_time_ms AS bound, reason
   FROM generate_series(1, 10, 4) q, LATERAL predict_query_execution(q) p;
+-- Explained all the same.
+SELECT q, (array_agg(part ORDER BY rank))[1] AS first_part, abs(sum(contribution_log) - ln(predict_query_time(q))) < 1e-9 AS adds_up,
+       (array_agg(meaning ORDER BY rank))[1] AS start
+  FROM generate_series(1, 10, 4) q, LATERAL explain_prediction(q) GROUP BY q ORDER BY q;
+SELECT count(*) > 40 AS every_feature FROM list_models() m, feature_report(m.model_id) f;
 -- What needs the preload is not there, without an error.
 SELECT count(*) FROM pganalytics.execution_samples;

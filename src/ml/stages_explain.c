@@ -34,6 +34,7 @@ pgaml_ml_stages_explain(const MlStages *stages, const float *row, const MlAlloca
 	if (!out->answered)
 		return ML_OK;
 	out->start = sum = terms.start;
+	out->from_history = !terms.hide;
 	out->learner = terms.shrink != 0.0;
 	if (out->learner)
 	{

@@ -104,6 +104,7 @@ answer_model(PgamlPrediction *out, PgamlKnown *entry, const PgamlServing *servin
 
 	if (answer->source == ML_SOURCE_NONE)
 		return false;
+	out->by_model = true;
 	out->source = answer->source;
 	out->predicted_ms = to_ms(answer->center);
 	out->lower_ms = to_ms(answer->lower);

@@ -25,6 +25,7 @@ typedef struct PgamlPrediction
 	bool		plan_known;		/* else novel means nothing */
 	bool		cache_hit;		/* features were already in this session */
 	double		coverage;		/* of the history behind the features, 0..1 */
+	bool		by_model;		/* the model's stages answered, whichever of them */
 	int64		model_id;		/* 0: no model was asked */
 	int32		model_version;
 } PgamlPrediction;

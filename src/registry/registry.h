@@ -26,6 +26,8 @@ typedef struct PgamlNewModel
 	char		data_hash[33];
 	const char *metrics;		/* JSON */
 	const char *calibration;	/* JSON */
+	const char *importance;		/* JSON, see importance.c; NULL: not measured */
+	const char *feature_statistics; /* JSON; NULL: not known */
 	double		training_ms;
 	int64		training_bytes;
 	Oid			created_by;

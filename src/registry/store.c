@@ -34,6 +34,12 @@ bytes_datum(const uint8 *bytes, Size length)
 	return PointerGetDatum(value);
 }
 
+static Datum
+text_or_null(const char *value)
+{
+	return value ? CStringGetTextDatum(value) : (Datum) 0;
+}
+
 /* Keep the production model and the newest models_retention others of this installation. */
 static void
 retire(void)
@@ -57,15 +63,16 @@ pgaml_registry_store(const PgamlNewModel *model, int32 *version)
 		"INSERT INTO pganalytics.query_performance_models "
 		"  (origin, model_type, version, stage, feature_version, hyperparameters, window_start, window_end, "
 		"   training_samples, calibration_samples, heldout_samples, statements, seed, data_hash, metrics, "
-		"   calibration, training_ms, training_bytes, extension_version, server_version, created_by, created_at, model) "
+		"   calibration, training_ms, training_bytes, extension_version, server_version, created_by, created_at, model, "
+		"   importance, feature_statistics) "
 		"SELECT i.origin, $1, 1 + coalesce((SELECT max(m.version) FROM pganalytics.query_performance_models m "
 		"                                    WHERE m.model_type = $1 AND m.origin = i.origin), 0), "
 		"       'candidate', $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb, $14, $15, $16, "
-		"       pg_catalog.current_setting('server_version'), $17, $18, $19 "
+		"       pg_catalog.current_setting('server_version'), $17, $18, $19, $20::jsonb, $21::jsonb "
 		"  FROM pganalytics.installation i RETURNING model_id, version";
 	Oid			types[] = {TEXTOID, INT4OID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT8OID,
 		INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID, FLOAT8OID, INT8OID, TEXTOID, OIDOID,
-	TIMESTAMPTZOID, BYTEAOID};
+	TIMESTAMPTZOID, BYTEAOID, TEXTOID, TEXTOID};
 	Datum		values[] = {
 		CStringGetTextDatum(model->model_type), Int32GetDatum(model->feature_version),
 		CStringGetTextDatum(model->hyperparameters), TimestampTzGetDatum(model->window_start),
@@ -75,14 +82,20 @@ pgaml_registry_store(const PgamlNewModel *model, int32 *version)
 		CStringGetTextDatum(model->metrics), CStringGetTextDatum(model->calibration),
 		Float8GetDatum(model->training_ms), Int64GetDatum(model->training_bytes),
 		CStringGetTextDatum(PGAML_VERSION), ObjectIdGetDatum(model->created_by),
-		TimestampTzGetDatum(pgaml_clock_now()), bytes_datum(model->bytes, model->length)
+		TimestampTzGetDatum(pgaml_clock_now()), bytes_datum(model->bytes, model->length),
+		text_or_null(model->importance), text_or_null(model->feature_statistics)
 	};
+	char		nulls[lengthof(types)];
 	int64		model_id;
 	bool		isnull;
 
+	memset(nulls, ' ', sizeof(nulls));
+	nulls[19] = model->importance ? ' ' : 'n';
+	nulls[20] = model->feature_statistics ? ' ' : 'n';
+
 	/* One writer at a time: versions count up without gaps or doubles. */
 	pgaml_spi_run("LOCK TABLE pganalytics.query_performance_models IN SHARE ROW EXCLUSIVE MODE", false);
-	pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
+	pgaml_spi_exec(sql, lengthof(types), types, values, nulls, false);
 	*version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 	model_id = pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
 	retire();

@@ -28,6 +28,8 @@ CREATE TABLE pganalytics.query_performance_models (
     archived_at         timestamptz,
     deleted_at          timestamptz,
     model               bytea NOT NULL,         -- src/ml/FORMAT.md
+    importance          jsonb,                  -- of the features on held-out rows; NULL: not measured
+    feature_statistics  jsonb,                  -- of the features in training; NULL: not known
     PRIMARY KEY (model_id, origin)
 );
 CREATE UNIQUE INDEX query_performance_models_production

@@ -60,6 +60,8 @@ typedef struct Run
 	MlStageReport report;
 	uint8_t    *bytes;
 	size_t		length;
+	char	   *importance;		/* JSON; NULL: no time or memory left for it */
+	char	   *statistics;		/* likewise */
 	double		ms;
 	TimestampTz started_at;
 	Oid			userid;			/* who asked */
@@ -264,6 +266,19 @@ fit(Run *run)
 	run->ms = INSTR_TIME_GET_MILLISEC(end);
 }
 
+/* What the model looks at; never a reason to lose it. */
+static void
+explain(Run *run)
+{
+	MlStop		stop = {should_stop, &run->watch};
+
+	run->importance = pgaml_train_importance_json(run->stages, &run->dataset->data, run->request.params.seed,
+												  &run->memory.allocator, &stop);
+	CHECK_FOR_INTERRUPTS();
+	run->statistics = pgaml_train_statistics_json(&run->dataset->data, &run->memory.allocator, &stop);
+	CHECK_FOR_INTERRUPTS();
+}
+
 /* How the new model and the one in production do on the same newest rows. */
 static void
 compare(Run *run, const PgamlServing *incumbent)
@@ -297,6 +312,8 @@ store_model(Run *run)
 		.seed = (int64) run->request.params.seed,
 		.metrics = pgaml_report_metrics_json(&run->report),
 		.calibration = pgaml_report_calibration_json(&run->report),
+		.importance = run->importance,
+		.feature_statistics = run->statistics,
 		.training_ms = run->ms,
 		.training_bytes = run->memory.peak,
 		.created_by = run->userid,
@@ -403,6 +420,7 @@ pgaml_train_performance_model(PG_FUNCTION_ARGS)
 	run.watch.type = pgaml_ml_type_name(run.request.params.type);
 	run.watch.deadline = run.started_at + pgaml_training_time_limit * USECS_PER_SEC;
 	fit(&run);
+	explain(&run);
 	compare(&run, incumbent);
 	store_model(&run);
 	message = describe(&run);

@@ -59,4 +59,12 @@ extern char *pgaml_report_metrics_json(const MlStageReport *report);
 extern char *pgaml_report_calibration_json(const MlStageReport *report);
 extern char *pgaml_params_json(const MlParams *params);
 
+/*
+ * What the learner looks at, and what its training rows look like, as
+ * JSON, palloc'd; NULL when the work was stopped or there was no memory.
+ */
+extern char *pgaml_train_importance_json(const MlStages *stages, const MlStageData *data, uint64 seed,
+										 const MlAllocator *allocator, const MlStop *stop);
+extern char *pgaml_train_statistics_json(const MlStageData *data, const MlAllocator *allocator, const MlStop *stop);
+
 #endif							/* PGAML_TRAIN_H */

@@ -101,6 +101,10 @@ $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', "SELECT p.model_version = m.version FROM predict_query_execution($queryid) p, get_latest_model() m
 	WHERE m.model_id <> $production"), 't', 'standby follows activation');
 cmp_ok($standby->safe_psql('postgres', "SELECT count(*) FROM query_features($queryid) WHERE value IS NOT NULL"), '>', 20, 'features on a standby');
+is($standby->safe_psql('postgres', "SELECT abs(sum(contribution_log) - ln(predict_query_time($queryid))) < 1e-9 FROM explain_prediction($queryid)"),
+	't', 'a prediction explained on a standby');
+is($standby->safe_psql('postgres', "SELECT count(*) - (SELECT count(*) FROM query_features($queryid)) FROM get_latest_model() m,
+	feature_importance(m.model_id, 'permutation') WHERE importance IS NOT NULL"), '0', 'importances on a standby');
 for my $call ('train_performance_model()', 'activate_model(1)', 'collect_statements()')
 {
 	($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM $call");

@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ * explain.c
+ *		explain_prediction(): a prediction taken apart into factors.
+ *
+ * ln of the predicted ms is where the answering stage starts (recent runs or
+ * cost line), plus what the model's learner adds to any row (its base), plus
+ * the exact Shapley value of each feature, plus what keeps the sum within the
+ * range of training.  Without a model's answer the start is all there is.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+#include "base/export.h"
+#include "base/guc.h"
+#include "ml/stages_explain.h"
+#include "predict/known.h"
+#include "predict/predict.h"
+#include "registry/ml_adapter.h"
+#include "registry/registry.h"
+
+#define EXPLAIN_COLUMNS 9
+
+PGAML_FUNCTION_INFO_V1(pgaml_explain_prediction);
+
+/* Where rows go, and how far the product has come. */
+typedef struct Rows
+{
+	ReturnSetInfo *rsinfo;
+	int			rank;
+	double		sum;			/* log ms */
+} Rows;
+
+/* A contribution of log; value NaN and unit, feature NULL where there is none. */
+static void
+put_part(Rows *rows, const char *part, const char *feature, double value, const char *unit,
+		 double contribution, const char *meaning)
+{
+	Datum		values[EXPLAIN_COLUMNS] = {0};
+	bool		nulls[EXPLAIN_COLUMNS] = {false};
+
+	rows->sum += contribution;
+	values[0] = Int32GetDatum(++rows->rank);
+	values[1] = CStringGetTextDatum(part);
+	nulls[2] = feature == NULL;
+	if (feature != NULL)
+		values[2] = CStringGetTextDatum(feature);
+	nulls[3] = !isfinite(value);
+	values[3] = Float8GetDatum(value);
+	nulls[4] = unit == NULL;
+	if (unit != NULL)
+		values[4] = CStringGetTextDatum(unit);
+	values[5] = Float8GetDatum(contribution);
+	values[6] = Float8GetDatum(exp(contribution));
+	values[7] = Float8GetDatum(exp(rows->sum));
+	values[8] = CStringGetTextDatum(meaning);
+	tuplestore_putvalues(rows->rsinfo->setResult, rows->rsinfo->setDesc, values, nulls);
+}
+
+/* The one row of a statement without a prediction: all NULL but the reason. */
+static void
+put_reason(Rows *rows, const char *reason)
+{
+	Datum		values[EXPLAIN_COLUMNS] = {0};
+	bool		nulls[EXPLAIN_COLUMNS];
+
+	memset(nulls, true, sizeof(nulls));
+	values[8] = CStringGetTextDatum(reason);
+	nulls[8] = false;
+	tuplestore_putvalues(rows->rsinfo->setResult, rows->rsinfo->setDesc, values, nulls);
+}
+
+static void
+put_start(Rows *rows, const MlStageExplanation *explanation, const PgamlKnown *entry)
+{
+	double		ms = exp(explanation->start);
+
+	if (explanation->from_history)
+		put_part(rows, "start", NULL, ms, "ms", explanation->start,
+				 psprintf("median of the last %d %s", entry->runs.runs,
+						  entry->captured ? "executions" : "buckets of history"));
+	else
+		put_part(rows, "start", NULL, ms, "ms", explanation->start,
+				 "what a plan of this cost usually takes (cost line)");
+}
+
+/* A feature's place in the order of presentation. */
+typedef struct Place
+{
+	int			feature;
+	double		contribution;
+} Place;
+
+/* Largest first, then in the order of the vector. */
+static int
+compare_places(const void *a, const void *b)
+{
+	const Place *x = a;
+	const Place *y = b;
+
+	if (fabs(x->contribution) != fabs(y->contribution))
+		return fabs(x->contribution) > fabs(y->contribution) ? -1 : 1;
+	return x->feature - y->feature;
+}
+
+static void
+put_features(Rows *rows, const double *contributions, const float *seen)
+{
+	Place		places[PGAML_F_COUNT];
+	int			n = 0;
+
+	for (int i = 0; i < PGAML_F_COUNT; i++)
+		if (contributions[i] != 0.0)
+			places[n++] = (Place) {i, contributions[i]};
+	qsort(places, n, sizeof(Place), compare_places);
+	for (int i = 0; i < n; i++)
+	{
+		PgamlFeatureName name = pgaml_feature_name(places[i].feature);
+
+		put_part(rows, "feature", name.name, seen[places[i].feature], name.unit, places[i].contribution, name.meaning);
+	}
+}
+
+static void
+put_explanation(Rows *rows, const PgamlServing *serving, const PgamlKnown *entry)
+{
+	double		contributions[PGAML_F_COUNT];
+	float		seen[PGAML_F_COUNT];
+	MlStageExplanation explanation;
+	PgamlMlMemory memory;
+	MlError		error = {0};
+	MlStatus	status;
+
+	pgaml_ml_memory_init(&memory, CurrentMemoryContext, (Size) pgaml_training_memory * 1024);
+	status = pgaml_ml_stages_explain(serving->stages, entry->row, &memory.allocator, &explanation,
+									 contributions, seen, &error);
+	if (status != ML_OK)
+		pgaml_ml_raise(status, &error, "could not explain the prediction");
+	if (!explanation.learner || !pgaml_ml_stages_absolute(serving->stages))
+		put_start(rows, &explanation, entry);
+	if (explanation.learner)
+	{
+		put_part(rows, "base", NULL, NAN, NULL, explanation.base,
+				 pgaml_ml_stages_absolute(serving->stages) ? "what the model says of any statement" :
+				 "what the model adds to any statement");
+		put_features(rows, contributions, seen);
+	}
+	if (explanation.clamp != 0.0)
+		put_part(rows, "limit", NULL, NAN, NULL, explanation.clamp,
+				 "predictions stay within the times that training saw");
+}
+
+/*
+ * explain_prediction(queryid bigint)
+ * RETURNS TABLE (rank, part, feature, value, unit, contribution_log, factor, running_ms, meaning)
+ *
+ * The same answer, by the same rule of visibility, as predict_query_execution().
+ */
+Datum
+pgaml_explain_prediction(PG_FUNCTION_ARGS)
+{
+	int64		queryid = PG_GETARG_INT64(0);
+	Rows		rows = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
+	PgamlPrediction prediction;
+	bool		cache_hit;
+	double		coverage;
+
+	InitMaterializedSRF(fcinfo, 0);
+	pgaml_predict_queryid(queryid, true, &prediction);
+	if (prediction.source == ML_SOURCE_NONE)
+		put_reason(&rows, prediction.reason);
+	else if (!prediction.by_model)
+		put_part(&rows, "start", NULL, prediction.predicted_ms, "ms", log(prediction.predicted_ms), prediction.reason);
+	else
+	{
+		const PgamlServing *serving = pgaml_registry_serving();
+		const PgamlKnown *entry = pgaml_known_find(queryid, &cache_hit, &coverage);
+
+		if (serving->model_id == prediction.model_id && serving->stages != NULL && entry != NULL)
+			put_explanation(&rows, serving, entry);
+		else
+			put_reason(&rows, "the model changed meanwhile: ask again");
+	}
+	return (Datum) 0;
+}
