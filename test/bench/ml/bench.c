@@ -3,6 +3,7 @@
  *		Times the learning library on a dataset from a file.
  *
  * usage: bench TYPE TRAIN TEST [parameter=value ...]
+ *		  bench shap MODEL.json TEST OUT
  *
  * A file holds int64 rows, int64 features, the features column by column as
  * float32, then the target as float64, all in the machine's byte order.
@@ -10,15 +11,25 @@
  * prediction, bytes of the encoded model, estimated peak bytes of the fit, and
  * measured ones: VmHWM when it ends less VmRSS when it begins, so the dataset
  * itself does not count.
+ *
+ * shap explains rows of TEST by a model that XGBoost wrote.  Prints: CPU
+ * microseconds per row and the largest gap between sum and prediction; writes
+ * to OUT the contributions of each row and the expected value, as float64.
  *-------------------------------------------------------------------------
  */
 #include "ml/ml.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "ml/explain.h"
+#include "ml/xgboost.h"
+
+#define SHAP_ROWS		2000	/* explained */
+#define SHAP_TURNS		5		/* the fastest counts */
 #define PREDICT_SECONDS 0.3		/* CPU time spent on measuring predictions */
 
 typedef struct File
@@ -128,6 +139,21 @@ held_out_r2(const MlModel *model, const File *test)
 }
 
 /*
+ * Rows of TEST one after the other.
+ */
+static float *
+gather_rows(const File *test, int64_t nrows)
+{
+	int32_t		nfeatures = test->data.nfeatures;
+	float	   *rows = malloc((size_t) (nrows * nfeatures) * sizeof(float));
+
+	for (int64_t i = 0; i < nrows; i++)
+		for (int32_t f = 0; f < nfeatures; f++)
+			rows[i * nfeatures + f] = test->columns[f][i];
+	return rows;
+}
+
+/*
  * Mean time of one prediction, over rows that lie ready as they would for a
  * caller who has just built one.
  */
@@ -136,14 +162,11 @@ predict_us(const MlModel *model, const File *test)
 {
 	int32_t		nfeatures = test->data.nfeatures;
 	int64_t		nrows = test->data.nrows < 1000 ? test->data.nrows : 1000;
-	float	   *rows = malloc((size_t) (nrows * nfeatures) * sizeof(float));
+	float	   *rows = gather_rows(test, nrows);
 	volatile double sink = 0.0;
 	double		start;
 	int64_t		done = 0;
 
-	for (int64_t i = 0; i < nrows; i++)
-		for (int32_t f = 0; f < nfeatures; f++)
-			rows[i * nfeatures + f] = test->columns[f][i];
 	start = cpu_seconds();
 	while (cpu_seconds() - start < PREDICT_SECONDS)
 	{
@@ -153,6 +176,83 @@ predict_us(const MlModel *model, const File *test)
 	}
 	free(rows);
 	return (cpu_seconds() - start) * 1e6 / (double) done;
+}
+
+static MlModel *
+read_xgboost(const char *path)
+{
+	FILE	   *in = fopen(path, "rb");
+	uint8_t    *bytes;
+	long		length;
+	MlModel    *model;
+	MlError		error;
+
+	if (in == NULL || fseek(in, 0, SEEK_END) != 0 || (length = ftell(in)) < 0)
+		die(path, NULL);
+	rewind(in);
+	bytes = malloc((size_t) length);
+	if (fread(bytes, 1, (size_t) length, in) != (size_t) length)
+		die(path, NULL);
+	fclose(in);
+	if (pgaml_ml_xgboost_read(bytes, (size_t) length, NULL, 0, NULL, 0, &heap, NULL, &model, &error) != ML_OK)
+		die(path, &error);
+	free(bytes);
+	return model;
+}
+
+static void
+bench_shap(const MlModel *model, const File *test, const char *path)
+{
+	int32_t		nfeatures = test->data.nfeatures;
+	int64_t		nrows = test->data.nrows < SHAP_ROWS ? test->data.nrows : SHAP_ROWS;
+	float	   *rows = gather_rows(test, nrows);
+	double	   *phi = malloc((size_t) (nrows * nfeatures) * sizeof(double));
+	double		fastest = INFINITY;
+	double		gap = 0.0;
+	double		expected = NAN;
+	FILE	   *out = fopen(path, "wb");
+	MlError		error;
+
+	for (int turn = 0; turn < SHAP_TURNS; turn++)
+	{
+		double		start = cpu_seconds();
+
+		if (pgaml_ml_explain(model, rows, nrows, &heap, NULL, &expected, phi, &error) != ML_OK)
+			die("explain", &error);
+		fastest = fmin(fastest, cpu_seconds() - start);
+	}
+	if (out == NULL)
+		die(path, NULL);
+	for (int64_t i = 0; i < nrows; i++)
+	{
+		double		sum = expected;
+
+		for (int32_t f = 0; f < nfeatures; f++)
+			sum += phi[i * nfeatures + f];
+		gap = fmax(gap, fabs(sum - pgaml_ml_predict(model, rows + i * nfeatures)));
+		if (fwrite(phi + i * nfeatures, sizeof(double), (size_t) nfeatures, out) != (size_t) nfeatures ||
+			fwrite(&expected, sizeof(double), 1, out) != 1)
+			die(path, NULL);
+	}
+	fclose(out);
+	printf("%.4f %.3g\n", fastest * 1e6 / (double) nrows, gap);
+	free(rows);
+	free(phi);
+}
+
+static int
+main_shap(char **argv)
+{
+	MlModel    *model = read_xgboost(argv[2]);
+	File		test;
+
+	read_file(argv[3], &test);
+	if (pgaml_ml_model_features(model) != test.data.nfeatures)
+		die("the model has other features than TEST", NULL);
+	bench_shap(model, &test, argv[4]);
+	pgaml_ml_model_free(model);
+	free_file(&test);
+	return 0;
 }
 
 int
@@ -170,6 +270,8 @@ main(int argc, char **argv)
 	double		fit;
 	double		memory;
 
+	if (argc == 5 && strcmp(argv[1], "shap") == 0)
+		return main_shap(argv);
 	if (argc < 4 || !pgaml_ml_type_from_name(argv[1], &type))
 		die("usage: bench TYPE TRAIN TEST [parameter=value ...]", NULL);
 	read_file(argv[2], &train);
