@@ -5,6 +5,7 @@
 
 NAME.json is the model, NAME.rows has one row per line, its features and then
 XGBoost's prediction, all of them floats in C's hexadecimal notation or nan.
+NAME.shap has its contributions for the last rows, a row per line, the bias last.
 Half of the rows stand exactly at a threshold of the model, or at the float
 before or after it.  Made with XGBoost 1.7.4.
 """
@@ -17,6 +18,7 @@ import xgboost
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "xgboost")
 EDGES = np.array([0.0, -0.0, 1e-45, -1e-45, 1.1754944e-38, 3.4028235e38, -3.4028235e38, 1.0], dtype=np.float32)
 NROWS = 200
+SHAP_ROWS = 60
 
 CASES = {
     "depthwise": ({"max_depth": 4}, 0.5, 12),
@@ -69,6 +71,9 @@ def main():
         with open(os.path.join(HERE, name + ".rows"), "w") as file:
             for row, prediction in zip(rows, booster.predict(xgboost.DMatrix(rows))):
                 file.write(" ".join(float(v).hex() for v in [*row, prediction]) + "\n")
+        with open(os.path.join(HERE, name + ".shap"), "w") as file:
+            for row in booster.predict(xgboost.DMatrix(rows[-SHAP_ROWS:]), pred_contribs=True):
+                file.write(" ".join("%.9g" % v for v in row) + "\n")
 
 
 if __name__ == "__main__":

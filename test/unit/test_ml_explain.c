@@ -18,7 +18,9 @@
 #include "helper_ml.h"
 #include "ml/explain.h"
 #include "ml/model_internal.h"
+#include "ml/xgboost.h"
 
+#define GOLDENS	"test/unit/xgboost" /* see goldens_xgboost.py */
 #define MAX_FEATURES 12			/* of a model that is explained by brute force */
 
 static const MlModelType all_types[] = {
@@ -268,6 +270,77 @@ a_tree_by_hand(void **state)
 	pgaml_ml_model_free(model);
 }
 
+static char *
+read_golden(const char *name, const char *suffix, size_t *length)
+{
+	char		path[512];
+	char	   *bytes = calloc(1, 1 << 20);
+	FILE	   *in;
+
+	snprintf(path, sizeof(path), "%s/%s%s", GOLDENS, name, suffix);
+	in = fopen(path, "rb");
+	if (in == NULL)
+		fail_msg("cannot read %s", path);
+	*length = fread(bytes, 1, (1 << 20) - 1, in);
+	fclose(in);
+	return bytes;
+}
+
+/* What XGBoost, in floats, says of the last rows of a golden. */
+static void
+check_golden(const char *name)
+{
+	size_t		length;
+	char	   *rows = read_golden(name, ".rows", &length);
+	char	   *shap = read_golden(name, ".shap", &length);
+	char	   *json = read_golden(name, ".json", &length);
+	char	   *row_at = rows;
+	char	   *shap_at = shap;
+	MlModel    *model;
+	int			n = 0;
+
+	assert_int_equal(pgaml_ml_xgboost_read((uint8_t *) json, length, NULL, 0, NULL, 0, &plain_heap, NULL,
+										   &model, NULL), ML_OK);
+	for (int skip = 0; skip < 140; skip++)
+		row_at = strchr(row_at, '\n') + 1;
+	for (; *shap_at != '\0'; n++)
+	{
+		float		row[4];
+		double		phi[4];
+
+		for (int f = 0; f < 4; f++)
+			row[f] = strtof(row_at, &row_at);
+		row_at = strchr(row_at, '\n') + 1;
+		(void) explained(model, row, phi);
+		for (int f = 0; f < 4; f++)
+		{
+			double		want = strtod(shap_at, &shap_at);
+
+			if (!(fabs(phi[f] - want) <= 2e-5))
+				fail_msg("%s, row %d, feature %d: %.9g, XGBoost says %.9g", name, n, f, phi[f], want);
+		}
+		assert_float_equal(model_expectation(model, row, 0), strtod(shap_at, &shap_at), 2e-5);
+		shap_at += strspn(shap_at, "\n");
+	}
+	assert_int_equal(n, 60);
+	pgaml_ml_model_free(model);
+	free(rows);
+	free(shap);
+	free(json);
+}
+
+static void
+contributions_are_those_of_xgboost(void **state)
+{
+	static const char *const names[] = {
+		"depthwise", "lossguide", "parallel", "absolute", "huber", "pruned", "no_trees"
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		check_golden(names[i]);
+}
+
 /* Everything that a real fit gives: weights, gaps, all types, leaves by the hundred. */
 static void
 contributions_add_up_for_every_type(void **state)
@@ -497,6 +570,7 @@ main(void)
 		cmocka_unit_test(a_tree_by_hand),
 		cmocka_unit_test(shapley_values_are_those_of_the_definition),
 		cmocka_unit_test(leaves_without_weight_do_no_harm),
+		cmocka_unit_test(contributions_are_those_of_xgboost),
 		cmocka_unit_test(contributions_add_up_for_every_type),
 		cmocka_unit_test(rows_do_not_touch_each_other),
 		cmocka_unit_test(the_deepest_path_adds_up),
