@@ -1,6 +1,7 @@
 /*-------------------------------------------------------------------------
  * features_sql.c
- *		query_features(): the vector that predictions of a statement rest on.
+ *		query_features(): the vector that predictions of a statement rest on;
+ *		list_features(): what its places mean.
  *
  * The same row that a prediction would use now, from what the session knows.
  *-------------------------------------------------------------------------
@@ -18,8 +19,10 @@
 #include "predict/known.h"
 
 #define FEATURE_COLUMNS 7
+#define LIST_COLUMNS	5
 
 PGAML_FUNCTION_INFO_V1(pgaml_query_features);
+PGAML_FUNCTION_INFO_V1(pgaml_list_features);
 
 static void
 put_feature(ReturnSetInfo *rsinfo, int feature, double value, const char *instead)
@@ -64,5 +67,31 @@ pgaml_query_features(PG_FUNCTION_ARGS)
 		instead = "unknown query identifier, or one that only other users ran";
 	for (int i = 0; i < PGAML_F_COUNT; i++)
 		put_feature((ReturnSetInfo *) fcinfo->resultinfo, i, instead ? NAN : entry->row[i], instead);
+	return (Datum) 0;
+}
+
+/*
+ * list_features()
+ * RETURNS TABLE (position, feature, unit, meaning, canonical)
+ */
+Datum
+pgaml_list_features(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < PGAML_F_COUNT; i++)
+	{
+		PgamlFeatureName name = pgaml_feature_name(i);
+		Datum		values[LIST_COLUMNS];
+		bool		nulls[LIST_COLUMNS] = {false};
+
+		values[0] = Int32GetDatum(i + 1);
+		values[1] = CStringGetTextDatum(name.name);
+		values[2] = CStringGetTextDatum(name.unit);
+		values[3] = CStringGetTextDatum(name.meaning);
+		values[4] = BoolGetDatum(i < PGAML_F_CANONICAL);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
 	return (Datum) 0;
 }

@@ -32,3 +32,12 @@ AS 'MODULE_PATHNAME', 'pgaml_train_performance_model';
 COMMENT ON FUNCTION train_performance_model(text, integer, jsonb, text, boolean) IS
     'learns from history and captured executions; a model at least as good as the one in production takes its place';
 REVOKE ALL ON FUNCTION train_performance_model(text, integer, jsonb, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION training_rows(lookback_days integer DEFAULT 90)
+RETURNS TABLE (queryid bigint, at timestamptz, log_ms double precision, plan_id bigint, single boolean, features real[])
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
+AS 'MODULE_PATHNAME', 'pgaml_training_rows';
+COMMENT ON FUNCTION training_rows(integer) IS
+    'the rows that training would learn from, as of the start of each run; features in the order of list_features(), NaN where not known';
+REVOKE ALL ON FUNCTION training_rows(integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION training_rows(integer) TO pg_monitor;

@@ -169,8 +169,8 @@ parse_hyperparameters(MlParams *params, Jsonb *json)
 	}
 }
 
-static MlModelType
-parse_type(FunctionCallInfo fcinfo)
+MlModelType
+pgaml_default_model_type(void)
 {
 	static const MlModelType defaults[] = {
 		[PGAML_RETRAIN_LINEAR] = ML_LINEAR_REGRESSION,
@@ -178,11 +178,35 @@ parse_type(FunctionCallInfo fcinfo)
 		[PGAML_RETRAIN_FOREST] = ML_RANDOM_FOREST,
 		[PGAML_RETRAIN_BOOSTING] = ML_GRADIENT_BOOSTING
 	};
+
+	return defaults[pgaml_retrain_model_type];
+}
+
+void
+pgaml_default_params(MlModelType type, MlParams *params)
+{
+	pgaml_ml_params_default(type, params);
+	params->seed = DEFAULT_SEED;
+	params->max_leaves = Min(params->max_leaves, DEFAULT_LEAVES);
+}
+
+void
+pgaml_check_lookback(int lookback_days)
+{
+	if (lookback_days < LOOKBACK_MIN || lookback_days > LOOKBACK_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lookback_days must be from %d to %d, not %d", LOOKBACK_MIN, LOOKBACK_MAX, lookback_days)));
+}
+
+static MlModelType
+parse_type(FunctionCallInfo fcinfo)
+{
 	MlModelType type;
 	char	   *name;
 
 	if (PG_ARGISNULL(0))
-		return defaults[pgaml_retrain_model_type];
+		return pgaml_default_model_type();
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (!pgaml_ml_type_from_name(name, &type))
 		ereport(ERROR,
@@ -216,14 +240,8 @@ parse_request(FunctionCallInfo fcinfo, PgamlTrainRequest *request)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("%s must not be NULL", arguments[i])));
 	request->lookback_days = PG_GETARG_INT32(1);
-	if (request->lookback_days < LOOKBACK_MIN || request->lookback_days > LOOKBACK_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("lookback_days must be from %d to %d, not %d",
-						LOOKBACK_MIN, LOOKBACK_MAX, request->lookback_days)));
-	pgaml_ml_params_default(parse_type(fcinfo), &request->params);
-	request->params.seed = DEFAULT_SEED;
-	request->params.max_leaves = Min(request->params.max_leaves, DEFAULT_LEAVES);
+	pgaml_check_lookback(request->lookback_days);
+	pgaml_default_params(parse_type(fcinfo), &request->params);
 	parse_hyperparameters(&request->params, PG_GETARG_JSONB_P(2));
 	request->split = parse_split(text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	if (!PG_GETARG_BOOL(4))

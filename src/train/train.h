@@ -8,6 +8,7 @@
 
 #include "utils/timestamp.h"
 
+#include "features/features.h"
 #include "ml/stages.h"
 #include "registry/ml_adapter.h"
 
@@ -24,6 +25,32 @@ typedef struct PgamlTrainRequest
 	int			lookback_days;
 	PgamlSplit	split;
 } PgamlTrainRequest;
+
+/* One row to learn from, as of the start of its run. */
+typedef struct PgamlTrainingRow
+{
+	int64		queryid;
+	int32		group;			/* number of the statement, from 0 */
+	int64		plan;			/* of this execution; 0 = unknown */
+	double		at;				/* s since the PostgreSQL epoch */
+	double		log_ms;			/* what is learnt: ln ms */
+	bool		single;			/* one execution; else a statement-hour */
+	const float *features;		/* PGAML_F_COUNT values */
+} PgamlTrainingRow;
+
+typedef void (*PgamlTakeRow) (const PgamlTrainingRow *row, void *state);
+
+/*
+ * Inside an open SPI bracket: hand every keep_every-th row since then to take,
+ * ordered by statement and time.  Returns how many rows there were before
+ * thinning, and the number of statements.  take must not keep the pointers,
+ * and what it allocates in the current context dies with the batch.
+ */
+extern int64 pgaml_replay(const PgamlStatementSet *set, TimestampTz since, int keep_every, bool read_only,
+						  PgamlTakeRow take, void *state, int32 *ngroups);
+
+/* How many rows there are at most, and the time of the first one; 0 when there is none. */
+extern int64 pgaml_replay_count(TimestampTz since, int bucket_width, bool read_only, TimestampTz *first);
 
 /* Rows ready for pgaml_ml_stages_fit; everything is in one memory context. */
 typedef struct PgamlDataset
@@ -50,6 +77,21 @@ typedef struct PgamlDataset
  * training_memory.
  */
 extern PgamlDataset *pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context);
+
+/*
+ * Every how manyth of nrows is kept so that data and fit stay within
+ * training_memory, with a NOTICE; ERROR when too few would be left.
+ */
+extern int	pgaml_dataset_thinning(const MlParams *params, int64 nrows);
+
+/* The span that training accepts; ERROR otherwise. */
+extern void pgaml_check_lookback(int lookback_days);
+
+/* The type that the setting retrain_model_type names. */
+extern MlModelType pgaml_default_model_type(void);
+
+/* Hyper-parameters of a type when none are given. */
+extern void pgaml_default_params(MlModelType type, MlParams *params);
 
 /* Give every row its part: 60 % train, 20 % calibrate, 20 % test. */
 extern void pgaml_dataset_split(PgamlDataset *dataset, PgamlSplit split, uint64 seed);
