@@ -74,7 +74,7 @@ SELECT f.feature, r.value, f.value FROM
  WHERE r.value IS DISTINCT FROM coalesce(f.value, 'NaN')::real
    AND f.feature NOT IN ('available_memory_pct', 'lag_log_age');
 
--- The window and the budget of memory are those of training.
+-- The window is that of training.
 SELECT count(*) FROM training_rows(1);
 INSERT INTO pganalytics.execution_samples
   (sampled_at, queryid, plan_id, execution_ms, rows, session_id, transaction_no, userid, place, application_hash, weight,
@@ -83,11 +83,6 @@ SELECT now() - interval '3 days' + j * interval '1 second', -10, 7, 1, 4, 1, j, 
   FROM generate_series(1, 5000) j;
 SELECT count(*) > 5000 AS all_rows FROM training_rows();
 SELECT count(*) < 100 AS fewer FROM training_rows(1);
-SET client_min_messages = warning;
-SET pganalytics_ml.training_memory = '2MB';
-SELECT count(*) BETWEEN 100 AND 4000 AS thinned FROM training_rows();
-RESET pganalytics_ml.training_memory;
-RESET client_min_messages;
 -- Reading changes nothing.
 BEGIN READ ONLY;
 SELECT count(*) > 5000 AS read FROM training_rows();

@@ -80,6 +80,18 @@ isnt($rc, 0, 'time limit');
 like($err, qr/training stopped after pganalytics_ml\.training_time_limit|does not fit/, 'time limit is named');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pganalytics.training_jobs'), $jobs, 'no row of a run that failed');
 
+# training_rows() thins as training would.
+my $all = $node->safe_psql('postgres', 'SELECT count(*) FROM training_rows()');
+cmp_ok($all, '>', 40000, 'training_rows() gives every row while they fit');
+pgaml_configure($node, 'pganalytics_ml.training_memory = 8MB');
+$node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.training_memory') = '8MB'});
+($rc, $out, $err) = $node->psql('postgres', 'SELECT count(*) FROM training_rows()');
+like($err, qr/training on every \d+th of \d+ samples/, 'thinning is told');
+cmp_ok($out, '<', $all / 2, 'training_rows() is thinned to training_memory');
+cmp_ok($out, '>=', 100, 'and not further than training would be');
+pgaml_configure($node, 'pganalytics_ml.training_memory = 512MB');
+$node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.training_memory') = '512MB'});
+
 # Old models leave, the one in production stays.
 pgaml_configure($node, 'pganalytics_ml.models_retention = 1', 'pganalytics_ml.training_time_limit = 10min');
 $node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.models_retention') = '1'});
@@ -105,6 +117,7 @@ is($standby->safe_psql('postgres', "SELECT abs(sum(contribution_log) - ln(predic
 	't', 'a prediction explained on a standby');
 is($standby->safe_psql('postgres', "SELECT count(*) - (SELECT count(*) FROM query_features($queryid)) FROM get_latest_model() m,
 	feature_importance(m.model_id, 'permutation') WHERE importance IS NOT NULL"), '0', 'importances on a standby');
+cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM training_rows()'), '>', 40000, 'training_rows() on a standby');
 for my $call ('train_performance_model()', 'activate_model(1)', 'collect_statements()')
 {
 	($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM $call");
