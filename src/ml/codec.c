@@ -18,7 +18,7 @@
 #define FORMAT_VERSION 2
 #define HEADER_BYTES 24
 #define CRC_BYTES 4
-#define TERM_BYTES 32
+#define TERM_BYTES 40
 #define NODE_BYTES 20
 #define LEAF_BYTES 12
 #define TREE_HEADER_BYTES 4
@@ -71,6 +71,7 @@ write_terms(MlWriter *writer, const MlModel *model)
 		pgaml_ml_write_f64(writer, term->mean);
 		pgaml_ml_write_f64(writer, term->slope);
 		pgaml_ml_write_f64(writer, term->missing);
+		pgaml_ml_write_f64(writer, term->error);
 		pgaml_ml_write_f32(writer, term->low);
 		pgaml_ml_write_f32(writer, term->high);
 	}
@@ -128,6 +129,7 @@ read_terms(MlReader *reader, MlModel *model, MlError *error)
 		term->mean = pgaml_ml_read_f64(reader);
 		term->slope = pgaml_ml_read_f64(reader);
 		term->missing = pgaml_ml_read_f64(reader);
+		term->error = pgaml_ml_read_f64(reader);
 		term->low = pgaml_ml_read_f32(reader);
 		term->high = pgaml_ml_read_f32(reader);
 	}

@@ -7,6 +7,13 @@
  * penalised.  Constant columns and columns that depend on others get slope 0.
  * Prediction clamps each input to the range of training: a line must not run
  * away where it has seen nothing.
+ *
+ * Standard errors are the classical ones for independent errors of equal
+ * variance s2 (divided by a row's weight): with G = X'WX and A = G + l2,
+ * Var(b) = s2 A^-1 G A^-1 (Hoerl and Kennard 1970, equation 4.4), where s2 is the weighted
+ * residual sum of squares over n - tr(A^-1 G) - 1, the effective degrees of
+ * freedom (Hastie, Tibshirani and Friedman 2009, equation 3.50).  They tell the spread of the
+ * slope around what ridge shrinks it to, not its bias.
  *-------------------------------------------------------------------------
  */
 #include "matrix_internal.h"
@@ -34,7 +41,7 @@ pgaml_ml_fit_linear_memory(int32_t nfeatures)
 	size_t		n = 2 * (size_t) nfeatures + 1;
 
 	return (size_t) nfeatures * (sizeof(Column) + sizeof(MlLinearTerm)) +
-		(n * n + n + n * ML_GRAM_ROWS) * sizeof(double);
+		(n * n + 3 * n + n * ML_GRAM_ROWS) * sizeof(double);
 }
 
 /*
@@ -187,10 +194,47 @@ accumulate(const MlDataset *data, const MlPrepared *p, const Column *columns, in
 }
 
 /*
+ * Standard errors of the solution into error; b is scratch for n - 1 values.
+ * With G = A - l2: A^-1 G A^-1 = A^-1 - l2 A^-2, and the residual sum of
+ * squares is y'y - x'(X'y) - l2 x'x.  True when stopped.
+ */
+static bool
+standard_errors(const double *factor, int32_t n, int32_t nrows, double l2, double target_square,
+				const double *solution, double *b, double *error, MlTicker *ticker)
+{
+	const double *xy = factor + (size_t) (n - 1) * (size_t) n;
+	double		freedom = nrows - 1.0;
+	double		squares = target_square;
+
+	for (int32_t i = 0; i < n - 1; i++)
+	{
+		double		norm = 0.0;
+
+		error[i] = NAN;
+		if (factor[(size_t) i * (size_t) n + (size_t) i] == 0.0)
+			continue;
+		memset(b, 0, (size_t) (n - 1) * sizeof(double));
+		b[i] = 1.0;
+		pgaml_ml_cholesky_solve(factor, n - 1, n, b);
+		for (int32_t k = 0; k < n - 1; k++)
+			norm += b[k] * b[k];
+		error[i] = b[i] - l2 * norm;
+		freedom -= 1.0 - l2 * b[i];
+		squares -= solution[i] * (xy[i] + l2 * solution[i]);
+		if (pgaml_ml_tick(ticker, 2 * (int64_t) n * n))
+			return true;
+	}
+	for (int32_t i = 0; i < n - 1; i++)
+		error[i] = freedom > 0.0 ? sqrt(fmax(error[i], 0.0) * fmax(squares, 0.0) / freedom) + 0.0 * error[i] : NAN;
+	return false;
+}
+
+/*
  * Coefficients of standardised features to slopes of the features themselves.
  */
 static void
-set_terms(MlModel *model, const MlPrepared *p, const Column *columns, const double *solution)
+set_terms(MlModel *model, const MlPrepared *p, const Column *columns, const double *solution,
+		  const double *error)
 {
 	model->intercept = p->mean * p->target_scale;
 	for (int32_t f = 0; f < model->nfeatures; f++)
@@ -200,6 +244,7 @@ set_terms(MlModel *model, const MlPrepared *p, const Column *columns, const doub
 
 		term->mean = column->mean;
 		term->slope = solution[f] * column->inverse * p->target_scale;
+		term->error = column->inverse > 0.0 ? error[f] * column->inverse * p->target_scale : NAN;
 		term->missing = 0.0;
 		if (column->missing_at >= 0)
 		{
@@ -224,15 +269,19 @@ solve(MlModel *model, const MlDataset *data, const MlPrepared *p, const MlParams
 		return pgaml_ml_stopped(error, "linear");
 	gram = pgaml_ml_alloc_zero(allocator, (size_t) n * (size_t) n, sizeof(double));
 	block = pgaml_ml_alloc_zero(allocator, (size_t) n * ML_GRAM_ROWS, sizeof(double));
-	b = pgaml_ml_alloc(allocator, (size_t) n, sizeof(double));
+	b = pgaml_ml_alloc(allocator, 3 * (size_t) n, sizeof(double));
 	if (gram != NULL && block != NULL && b != NULL &&
 		!(stopped = accumulate(data, p, columns, n, block, gram, ticker)))
 	{
+		double		l2 = params->l2 / p->weight_scale;
+
 		memcpy(b, gram + (size_t) (n - 1) * (size_t) n, (size_t) n * sizeof(double));
 		for (int32_t i = 0; i < n - 1; i++)
-			gram[(size_t) i * (size_t) n + (size_t) i] += params->l2 / p->weight_scale;
+			gram[(size_t) i * (size_t) n + (size_t) i] += l2;
+		stopped = pgaml_ml_cholesky_factor(gram, n - 1, n, ticker);
 		pgaml_ml_cholesky_solve(gram, n - 1, n, b);
-		set_terms(model, p, columns, b);
+		stopped = stopped || standard_errors(gram, n, p->nrows, l2, b[n - 1], b, b + n, b + 2 * n, ticker);
+		set_terms(model, p, columns, b, b + 2 * n);
 	}
 	pgaml_ml_release(allocator, gram);
 	pgaml_ml_release(allocator, block);
@@ -257,6 +306,16 @@ pgaml_ml_fit_linear(MlModel *model, const MlDataset *data, const MlPrepared *pre
 	status = solve(model, data, prepared, params, columns, ticker, error);
 	pgaml_ml_release(&model->allocator, columns);
 	return status;
+}
+
+bool
+pgaml_ml_linear_coefficient(const MlModel *model, int32_t feature, double *slope, double *error)
+{
+	if (model->type != ML_LINEAR_REGRESSION || feature < 0 || feature >= model->nfeatures)
+		return false;
+	*slope = model->terms[feature].slope;
+	*error = model->terms[feature].error;
+	return true;
 }
 
 double

@@ -22,6 +22,7 @@
 #include <math.h>
 
 #define BLOCK_ROWS 65536		/* rows between two questions to the stop callback */
+#define DELTA_ROWS 8192			/* at least, evenly spread, from which delta is taken when there are more */
 
 /* A loss by its parts; refit and start may be asked with scratch only. */
 typedef struct LossRow
@@ -43,17 +44,13 @@ residual_of(const MlLossRows *in, int32_t i)
 }
 
 /*
- * Weighted lower quantile of the residuals, or of their sizes.
+ * Weighted lower quantile of the residuals.
  */
 static bool
-residual_quantile(const MlLossRows *in, double level, bool absolute, double *out)
+residual_quantile(const MlLossRows *in, double level, double *out)
 {
 	for (int32_t i = 0; i < in->count; i++)
-	{
-		double		r = residual_of(in, i);
-
-		in->scratch[i] = (MlPair) {absolute ? fabs(r) : r, in->weight[in->rows[i]]};
-	}
+		in->scratch[i] = (MlPair) {residual_of(in, i), in->weight[in->rows[i]]};
 	return pgaml_ml_select_quantile(in->scratch, in->count, level, in->ticker, out);
 }
 
@@ -97,7 +94,12 @@ absolute_loss(const MlLoss *loss, double residual)
 static bool
 huber_prepare(MlLoss *loss, const MlLossRows *in)
 {
-	if (residual_quantile(in, loss->level, true, &loss->delta))
+	int32_t		step = in->count / DELTA_ROWS > 1 ? in->count / DELTA_ROWS : 1;
+	int32_t		n = 0;
+
+	for (int32_t i = 0; i < in->count; i += step)
+		in->scratch[n++] = (MlPair) {fabs(residual_of(in, i)), in->weight[in->rows[i]]};
+	if (pgaml_ml_select_quantile(in->scratch, n, loss->level, in->ticker, &loss->delta))
 		return true;
 	if (loss->delta > 0.0)
 		return false;
@@ -118,7 +120,7 @@ huber_refit(const MlLoss *loss, const MlLossRows *in, double *value)
 	double		total = 0.0;
 	double		median;
 
-	if (residual_quantile(in, 0.5, false, &median))
+	if (residual_quantile(in, 0.5, &median))
 		return true;
 	for (int32_t i = 0; i < in->count; i++)
 	{
@@ -148,7 +150,7 @@ quantile_refit(const MlLoss *loss, const MlLossRows *in, double *value)
 {
 	double		total = 0.0;
 
-	if (residual_quantile(in, loss->level, false, value))
+	if (residual_quantile(in, loss->level, value))
 		return true;
 	for (int32_t i = 0; i < in->count; i++)
 		total += in->weight[in->rows[i]];
@@ -190,9 +192,9 @@ pgaml_ml_loss_start(const MlLoss *loss, const MlLossRows *in, double *start)
 	double		total = 0.0;
 
 	if (loss->kind == ML_LOSS_HUBER)
-		return residual_quantile(in, 0.5, false, start);
+		return residual_quantile(in, 0.5, start);
 	if (loss->kind == ML_LOSS_QUANTILE)
-		return residual_quantile(in, loss->level, false, start);
+		return residual_quantile(in, loss->level, start);
 	for (int32_t i = 0; i < in->count; i++)
 	{
 		sum += in->weight[in->rows[i]] * residual_of(in, i);

@@ -84,8 +84,8 @@ at(const double *a, int32_t stride, int32_t i, int32_t j)
 	return a[(size_t) i * (size_t) stride + (size_t) j];
 }
 
-void
-pgaml_ml_cholesky_solve(double *a, int32_t n, int32_t stride, double *b)
+bool
+pgaml_ml_cholesky_factor(double *a, int32_t n, int32_t stride, MlTicker *ticker)
 {
 	for (int32_t j = 0; j < n; j++)
 	{
@@ -108,21 +108,29 @@ pgaml_ml_cholesky_solve(double *a, int32_t n, int32_t stride, double *b)
 				sum -= row_i[k] * row_j[k];
 			row_i[j] = pivot > 0.0 ? sum / pivot : 0.0;
 		}
+		if (pgaml_ml_tick(ticker, (int64_t) (n - j) * (j + 1)))
+			return true;
 	}
+	return false;
+}
+
+void
+pgaml_ml_cholesky_solve(const double *factor, int32_t n, int32_t stride, double *b)
+{
 	for (int32_t i = 0; i < n; i++)
 	{
 		double		sum = b[i];
 
 		for (int32_t k = 0; k < i; k++)
-			sum -= at(a, stride, i, k) * b[k];
-		b[i] = at(a, stride, i, i) > 0.0 ? sum / at(a, stride, i, i) : 0.0;
+			sum -= at(factor, stride, i, k) * b[k];
+		b[i] = at(factor, stride, i, i) > 0.0 ? sum / at(factor, stride, i, i) : 0.0;
 	}
 	for (int32_t i = n - 1; i >= 0; i--)
 	{
 		double		sum = b[i];
 
 		for (int32_t k = i + 1; k < n; k++)
-			sum -= at(a, stride, k, i) * b[k];
-		b[i] = at(a, stride, i, i) > 0.0 ? sum / at(a, stride, i, i) : 0.0;
+			sum -= at(factor, stride, k, i) * b[k];
+		b[i] = at(factor, stride, i, i) > 0.0 ? sum / at(factor, stride, i, i) : 0.0;
 	}
 }

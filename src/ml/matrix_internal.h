@@ -17,10 +17,13 @@
 extern void pgaml_ml_gram_add(const double *block, int32_t n, double *gram);
 
 /*
- * Solve A x = b for a symmetric positive semidefinite A (n x n, lower triangle
- * with row stride `stride`; overwritten).  b becomes x.  A column that depends on
- * earlier ones gets 0.
+ * A = L L' for a symmetric positive semidefinite A (n x n, lower triangle with
+ * row stride `stride`), in place.  A column that depends on earlier ones gets
+ * the pivot 0.  True when stopped.
  */
-extern void pgaml_ml_cholesky_solve(double *a, int32_t n, int32_t stride, double *b);
+extern bool pgaml_ml_cholesky_factor(double *a, int32_t n, int32_t stride, MlTicker *ticker);
+
+/* Solve A x = b; b becomes x, 0 where a pivot is 0. */
+extern void pgaml_ml_cholesky_solve(const double *factor, int32_t n, int32_t stride, double *b);
 
 #endif							/* PGAML_ML_MATRIX_INTERNAL_H */

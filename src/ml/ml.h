@@ -157,6 +157,13 @@ extern int32_t pgaml_ml_model_features(const MlModel *model);
 extern int32_t pgaml_ml_model_trees(const MlModel *model);	/* 0 for linear */
 extern double pgaml_ml_model_oob_rmse(const MlModel *model);	/* forest: out-of-bag error; else NaN */
 
+/*
+ * Slope per unit of a feature of a linear model, and its standard error (NaN:
+ * the feature was constant or said nothing new, or there were too few rows).
+ * False for other models and features that there are not.
+ */
+extern bool pgaml_ml_linear_coefficient(const MlModel *model, int32_t feature, double *slope, double *error);
+
 /* Documented bytes (FORMAT.md): *bytes is from the allocator, the caller frees it. */
 extern MlStatus pgaml_ml_model_encode(const MlModel *model, const MlAllocator *allocator,
 									  uint8_t **bytes, size_t *length, MlError *error);

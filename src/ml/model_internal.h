@@ -15,6 +15,7 @@ typedef struct MlLinearTerm
 	double		mean;			/* of training: what a missing value counts as */
 	double		slope;			/* target per unit of the feature */
 	double		missing;		/* added when the value is missing */
+	double		error;			/* standard error of the slope; NaN: not known */
 	float		low;			/* inputs are clamped to low..high, the range of training */
 	float		high;
 } MlLinearTerm;

@@ -100,7 +100,7 @@ check_term(const MlLinearTerm *term, int32_t feature, MlError *error)
 		term->low <= term->high && fabs(term->missing) <= ML_MAX_TARGET &&
 		fabs(term->slope * (term->low - term->mean)) <= ML_MAX_TARGET &&
 		fabs(term->slope * (term->high - term->mean)) <= ML_MAX_TARGET &&
-		isfinite(term->slope);
+		isfinite(term->slope) && (isnan(term->error) || (term->error >= 0.0 && isfinite(term->error)));
 
 	if (!good)
 		return pgaml_ml_fail(error, ML_E_FORMAT, "term",
