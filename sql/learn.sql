@@ -84,6 +84,19 @@ SELECT count(*) FROM (VALUES ('linear_regression'), ('decision_tree'), ('random_
 SELECT model_type, count(*), count(DISTINCT model) AS distinct_bytes, count(DISTINCT data_hash) AS hashes
   FROM pganalytics.query_performance_models GROUP BY model_type ORDER BY model_type;
 SELECT count(*) FROM pganalytics.query_performance_models WHERE stage = 'production';
+
+-- A line tells its slopes and how sure it is of them; the loss of boosting is a word.
+SELECT model_type, hyperparameters ->> 'loss' AS loss, jsonb_array_length(metrics -> 'coefficients') AS coefficients,
+       metrics #> '{coefficients,0,feature}' AS first,
+       (SELECT count(*) FROM jsonb_array_elements(metrics -> 'coefficients') c
+         WHERE (c ->> 'standard_error')::float8 > 0 AND c ? 'slope') > 1 AS measured
+  FROM pganalytics.query_performance_models GROUP BY 1, 2, 3, 4, metrics ORDER BY 1, 2 LIMIT 4;
+BEGIN;
+SELECT status FROM train_performance_model('gradient_boosting', hyperparameters =>
+  '{"loss": "quantile", "quantile": 0.9, "early_stopping_rounds": 5, "n_trees": 20, "monotone": 1}');
+SELECT hyperparameters ->> 'loss' AS loss, (hyperparameters ->> 'quantile')::float8 AS quantile
+  FROM pganalytics.query_performance_models ORDER BY model_id DESC LIMIT 1;
+ROLLBACK;
 SELECT kind, status, progress, result ? 'r_squared' AS measured, count(*) FROM pganalytics.training_jobs GROUP BY 1, 2, 3, 4;
 
 -- Activation is seen at once, inside the transaction, and undone with it.
@@ -137,6 +150,9 @@ SELECT * FROM train_performance_model(lookback_days => 366);
 SELECT * FROM train_performance_model(hyperparameters => '{"n_tress": 5}');
 SELECT * FROM train_performance_model(hyperparameters => '{"n_trees": "many"}');
 SELECT * FROM train_performance_model(hyperparameters => '{"n_trees": -1}');
+SELECT * FROM train_performance_model('gradient_boosting', hyperparameters => '{"loss": "hubert"}');
+SELECT * FROM train_performance_model('gradient_boosting', hyperparameters => '{"loss": 1}');
+SELECT * FROM train_performance_model('gradient_boosting', hyperparameters => '{"quantile": 1}');
 SELECT * FROM train_performance_model(hyperparameters => '[1]');
 SELECT * FROM train_performance_model(hyperparameters => '{"seed": 1.5}');
 SELECT * FROM train_performance_model(hyperparameters => NULL);

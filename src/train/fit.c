@@ -328,7 +328,7 @@ store_model(Run *run)
 		.heldout_samples = run->report.rows[ML_PART_TEST],
 		.statements = run->dataset->data.ngroups,
 		.seed = (int64) run->request.params.seed,
-		.metrics = pgaml_report_metrics_json(&run->report),
+		.metrics = pgaml_report_metrics_json(&run->report, pgaml_ml_stages_model(run->stages)),
 		.calibration = pgaml_report_calibration_json(&run->report),
 		.importance = run->importance,
 		.feature_statistics = run->statistics,

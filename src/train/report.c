@@ -13,6 +13,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "features/spec.h"
 #include "train/train.h"
 
 /* JSON has no NaN. */
@@ -49,8 +50,30 @@ append_score(StringInfo out, const char *name, const MlStageScore *score)
 	appendStringInfoString(out, "}");
 }
 
+/*
+ * Slopes of a linear learner, per unit of each feature, with their standard
+ * errors; nothing for other learners.
+ */
+static void
+append_coefficients(StringInfo out, const MlModel *model)
+{
+	double		slope;
+	double		error;
+
+	for (int f = 0; pgaml_ml_linear_coefficient(model, f, &slope, &error); f++)
+	{
+		appendStringInfo(out, "%s{\"feature\": \"%s\", ", f > 0 ? ", " : ", \"coefficients\": [",
+						 pgaml_feature_name(f).name);
+		append_number(out, "slope", slope, false);
+		append_number(out, "standard_error", error, true);
+		appendStringInfoString(out, "}");
+	}
+	if (pgaml_ml_model_type(model) == ML_LINEAR_REGRESSION)
+		appendStringInfoString(out, "]");
+}
+
 char *
-pgaml_report_metrics_json(const MlStageReport *report)
+pgaml_report_metrics_json(const MlStageReport *report, const MlModel *model)
 {
 	StringInfoData out;
 
@@ -76,6 +99,7 @@ pgaml_report_metrics_json(const MlStageReport *report)
 	append_number(&out, "shrink_warm", report->shrink_warm, false);
 	append_number(&out, "shrink_cold", report->shrink_cold, false);
 	append_number(&out, "oob_rmse", report->oob_rmse, true);
+	append_coefficients(&out, model);
 	appendStringInfoString(&out, "}");
 	return out.data;
 }

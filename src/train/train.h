@@ -97,7 +97,7 @@ extern void pgaml_default_params(MlModelType type, MlParams *params);
 extern void pgaml_dataset_split(PgamlDataset *dataset, PgamlSplit split, uint64 seed);
 
 /* Metrics and calibration of a report as JSON, palloc'd. */
-extern char *pgaml_report_metrics_json(const MlStageReport *report);
+extern char *pgaml_report_metrics_json(const MlStageReport *report, const MlModel *model);
 extern char *pgaml_report_calibration_json(const MlStageReport *report);
 extern char *pgaml_params_json(const MlParams *params);
 
