@@ -16,7 +16,7 @@ SELECT k AS queryid, (0.5 + 4 * uniform(k, 1))::real AS log_cost, (k % 8)::real 
        -2 + 0.9 * (0.5 + 4 * uniform(k, 1)) + 0.4 * (k % 8) AS center
   FROM generate_series(1, 80) k;
 CREATE FUNCTION plan_facts(log_cost real, driver real) RETURNS real[] LANGUAGE sql IMMUTABLE AS
-    'SELECT array_agg(CASE i WHEN 1 THEN log_cost WHEN 5 THEN driver ELSE 1 END ORDER BY i)::real[] FROM generate_series(1, 32) i';
+    'SELECT array_agg(CASE i WHEN 1 THEN log_cost WHEN 5 THEN driver ELSE 1 END ORDER BY i)::real[] FROM generate_series(1, 37) i';
 
 TRUNCATE pganalytics.statements, pganalytics.execution_samples, pganalytics.statement_recent, pganalytics.statement_history;
 INSERT INTO pganalytics.statements (queryid, origin, first_seen, last_seen, command_tag, plannable, query)

@@ -22,7 +22,7 @@ SELECT k AS queryid, 0.5 + 4 * uniform(k, 1) AS log_cost,
 
 CREATE FUNCTION plan_facts(log_cost float8) RETURNS real[] LANGUAGE sql IMMUTABLE AS
     'SELECT array_agg(CASE i WHEN 1 THEN log_cost WHEN 3 THEN log_cost / 2 ELSE 1 END ORDER BY i)::real[]
-       FROM generate_series(1, 32) i';
+       FROM generate_series(1, 37) i';
 
 TRUNCATE pganalytics.statements, pganalytics.execution_samples, pganalytics.statement_recent, pganalytics.statement_history;
 INSERT INTO pganalytics.statements (queryid, origin, first_seen, last_seen, command_tag, plannable, query)

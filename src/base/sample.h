@@ -54,6 +54,11 @@ typedef enum PgamlPlanFact
 	PGAML_PF_LOG_INNER_LOOPS,	/* estimated executions of the inner sides of nested loops */
 	PGAML_PF_SUBPLAN_LOG_COST,	/* per-call cost of the costliest correlated SubPlan times outer rows */
 	PGAML_PF_JIT,				/* 1 if the plan asks for JIT */
+	PGAML_PF_LOG_MAX_COST,		/* largest total cost of any node: that below a LIMIT is not cut down */
+	PGAML_PF_LOG_LOOPED_ROWS,	/* estimated rows over all nodes and all their executions */
+	PGAML_PF_LOG_SORTED_ROWS,	/* estimated rows that go into sorts, over all their executions */
+	PGAML_PF_LOG_GROUPED_ROWS,	/* estimated rows that go into aggregates and window functions, likewise */
+	PGAML_PF_LOG_MODIFIED_ROWS, /* estimated rows that are inserted, updated or deleted */
 	PGAML_PF_COUNT
 } PgamlPlanFact;
 

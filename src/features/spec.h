@@ -13,7 +13,7 @@
 #include "base/sample.h"
 #include "ml/stages.h"
 
-#define PGAML_FEATURE_VERSION	1
+#define PGAML_FEATURE_VERSION	2
 
 typedef enum PgamlFeature
 {

@@ -40,4 +40,9 @@ const PgamlPlanFactName pgaml_plan_fact_names[PGAML_PF_COUNT] = {
 	[PGAML_PF_LOG_INNER_LOOPS] = {"log_inner_loops", "ln(1 + loops)", "estimated executions of the inner sides of nested loops"},
 	[PGAML_PF_SUBPLAN_LOG_COST] = {"subplan_log_cost", "ln(1 + cost)", "cost per call of the costliest correlated SubPlan times the rows it is called for"},
 	[PGAML_PF_JIT] = {"jit", "0 or 1", "the plan asks for just-in-time compilation"},
+	[PGAML_PF_LOG_MAX_COST] = {"log_max_cost", "ln(1 + cost)", "largest cost of any node, also of one that a LIMIT stops early"},
+	[PGAML_PF_LOG_LOOPED_ROWS] = {"log_looped_rows", "ln(1 + rows)", "estimated rows over all nodes and all their executions"},
+	[PGAML_PF_LOG_SORTED_ROWS] = {"log_sorted_rows", "ln(1 + rows)", "estimated rows that go into sorts"},
+	[PGAML_PF_LOG_GROUPED_ROWS] = {"log_grouped_rows", "ln(1 + rows)", "estimated rows that go into aggregates and window functions"},
+	[PGAML_PF_LOG_MODIFIED_ROWS] = {"log_modified_rows", "ln(1 + rows)", "estimated rows that are inserted, updated or deleted"},
 };

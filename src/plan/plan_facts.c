@@ -51,6 +51,11 @@ typedef struct Walk
 	double		seq_cost;
 	double		inner_loops;
 	double		subplan_cost;
+	double		max_cost;
+	double		looped_rows;
+	double		sorted_rows;
+	double		grouped_rows;
+	double		modified_rows;
 	double		outer_rows;		/* rows for which the node at hand evaluates expressions, over all its loops */
 	Place		place;			/* of the node at hand */
 } Walk;
@@ -209,10 +214,27 @@ variant_of(const Plan *plan)
 }
 
 static void
-count_rows(Walk *walk, double rows)
+add_estimate(double *sum, double rows)
 {
-	walk->max_rows = Max(walk->max_rows, rows);
-	walk->sum_rows = Min(walk->sum_rows + rows, MAX_ESTIMATE);
+	*sum = Min(*sum + rows, MAX_ESTIMATE);
+}
+
+/* Rows that a node puts out and takes in, and what it costs. */
+static void
+count_rows(Walk *walk, const Plan *plan, int family, double loops)
+{
+	double		input = plan->lefttree != NULL ? loops * plan->lefttree->plan_rows : 0.0;
+
+	walk->max_rows = Max(walk->max_rows, plan->plan_rows);
+	walk->max_cost = Max(walk->max_cost, plan->total_cost);
+	add_estimate(&walk->sum_rows, plan->plan_rows);
+	add_estimate(&walk->looped_rows, loops * plan->plan_rows);
+	if (family == PGAML_PF_SORTS)
+		add_estimate(&walk->sorted_rows, input);
+	else if (family == PGAML_PF_HASH_AGGREGATES || family == PGAML_PF_OTHER_AGGREGATES)
+		add_estimate(&walk->grouped_rows, input);
+	else if (IsA(plan, ModifyTable))
+		add_estimate(&walk->modified_rows, input);
 }
 
 /* Memory that rows of this width take beyond a limit, in bytes. */
@@ -283,7 +305,7 @@ add_node(Walk *walk, const Plan *plan, const Place *place)
 	if (family >= 0)
 		values[family]++;
 	add_scan(walk, plan);
-	count_rows(walk, plan->plan_rows);
+	count_rows(walk, plan, family, place->loops);
 	walk->spill_bytes += spill_of(plan, place->bound);
 	if (IsA(plan, Gather))
 		values[PGAML_PF_PARALLEL_WORKERS] += ((const Gather *) plan)->num_workers;
@@ -338,11 +360,15 @@ walk_expression(Node *node, void *context)
 		SubPlan    *subplan = (SubPlan *) node;
 		Place		saved_place = walk->place;
 		double		saved_rows = walk->outer_rows;
+		Place		place = saved_place;
 
 		if (subplan->parParam != NIL)
+		{
 			walk->subplan_cost = Max(walk->subplan_cost,
 									 subplan->per_call_cost * walk->outer_rows);
-		walk_subplan(walk, subplan->plan_id, walk->place);
+			place.loops = walk->outer_rows;
+		}
+		walk_subplan(walk, subplan->plan_id, place);
 		walk->place = saved_place;
 		walk->outer_rows = saved_rows;
 	}
@@ -426,7 +452,7 @@ walk_plan(Walk *walk, const Plan *plan, Place place)
 	if (IsA(plan, NestLoop) && plan->lefttree != NULL)
 	{
 		child.loops = Min(place.loops * plan->lefttree->plan_rows, MAX_ESTIMATE);
-		walk->inner_loops = Min(walk->inner_loops + child.loops, MAX_ESTIMATE);
+		add_estimate(&walk->inner_loops, child.loops);
 	}
 	walk_plan(walk, plan->righttree, child);
 	child.loops = place.loops;
@@ -458,6 +484,11 @@ store_sums(const Walk *walk, float *values)
 	values[PGAML_PF_LOG_SEQ_COST] = log_of(walk->seq_cost);
 	values[PGAML_PF_LOG_INNER_LOOPS] = log_of(walk->inner_loops);
 	values[PGAML_PF_SUBPLAN_LOG_COST] = log_of(walk->subplan_cost);
+	values[PGAML_PF_LOG_MAX_COST] = log_of(walk->max_cost);
+	values[PGAML_PF_LOG_LOOPED_ROWS] = log_of(walk->looped_rows);
+	values[PGAML_PF_LOG_SORTED_ROWS] = log_of(walk->sorted_rows);
+	values[PGAML_PF_LOG_GROUPED_ROWS] = log_of(walk->grouped_rows);
+	values[PGAML_PF_LOG_MODIFIED_ROWS] = log_of(walk->modified_rows);
 	values[PGAML_PF_JIT] = (stmt->jitFlags & PGJIT_PERFORM) != 0;
 }
 

@@ -137,6 +137,15 @@ is(plan_of(q{SELECT count(*) FROM f_t x JOIN f_t y USING (a) WHERE x.e > (SELECT
 is(plan_of("SET work_mem = '64kB'; SELECT * FROM f_t ORDER BY c", 'plan_facts[18] = 1 AND plan_facts[28] > 5'), 't', 'a sort that spills');
 is(plan_of('SELECT * FROM f_t ORDER BY c LIMIT 3', 'plan_facts[18] = 1 AND plan_facts[28] = 0'), 't', 'a sort of a few rows does not');
 is(plan_of('UPDATE f_t SET b = b WHERE a = 1', 'plan_facts[26]'), '1', 'a change of data');
+is(plan_of('UPDATE f_t SET c = c', 'plan_facts[37] = ln(1 + (SELECT reltuples FROM pg_class WHERE relname = $$f_t$$))::real'), 't',
+	'as many rows changed as there are');
+is(plan_of('SELECT * FROM f_t LIMIT 1', 'plan_facts[33] > plan_facts[1] + 2 AND plan_facts[34] > 5'), 't',
+	'the cost of what a limit stops early');
+is(plan_of('SELECT count(*) FROM (SELECT DISTINCT c FROM f_t ORDER BY c) s', 'plan_facts[35] > 2 AND plan_facts[36] > 5'), 't',
+	'rows that are sorted and grouped');
+is(plan_of('SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET enable_memoize = off; '
+	. 'SELECT count(x.c + y.c) FROM f_t x JOIN f_t y ON y.a = x.a + 1', 'plan_facts[34] >= plan_facts[30] AND plan_facts[30] > 5'), 't',
+	'rows of an inner side count as often as it is executed');
 
 # -- wide joins
 my $wide = 'SELECT count(*) FROM f_t j1' . join('', map { " JOIN f_t j$_ ON j$_.a = j1.a AND j$_.a = 4000" } 2 .. 100);
