@@ -8,7 +8,7 @@
 
 #include "tree_internal.h"
 
-#define ML_SMALL_ROWS 512		/* below this a node visits only the bins it has */
+#define ML_SMALL_ROWS 128		/* below this a node visits only the bins it has */
 #define ML_BLOCK_ROWS 32768		/* rows between two questions to the stop callback */
 
 /* A node while the tree grows. */
