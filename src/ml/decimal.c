@@ -278,7 +278,7 @@ pgaml_ml_float_print(float value, char out[ML_FLOAT_TEXT])
 	if (isnan(value))
 		return (size_t) snprintf(out, ML_FLOAT_TEXT, "NaN");
 	if (isinf(value))
-		return (size_t) snprintf(out, ML_FLOAT_TEXT, "%sInfinity", value < 0 ? "-" : "");
+		return (size_t) snprintf(out, ML_FLOAT_TEXT, "%s1E40", value < 0 ? "-" : "");
 	if (value == 0.0f)
 		return put(out, signbit(value), 0, 0);
 	exponent = (int) floor(log10(size));

@@ -4,7 +4,8 @@
  *
  * The reader is strict (RFC 8259), never recurses, never allocates and never
  * passes the end; after an error it gives errors.  Beyond the RFC it takes
- * NaN, Infinity and -Infinity as numbers, because XGBoost writes them.
+ * NaN, Infinity and -Infinity as numbers, because XGBoost writes
+ * them; it writes numbers of the RFC only.
  * Numbers are converted exactly and without a look at the locale.  Included
  * only inside src/ml.
  *-------------------------------------------------------------------------
@@ -93,7 +94,10 @@ extern bool pgaml_ml_float_parse(const char *text, size_t length, float *out);
 /* An integer without fraction and exponent; false when the text is none or it does not fit. */
 extern bool pgaml_ml_int_parse(const char *text, size_t length, int64_t *out);
 
-/* The fewest digits that read back as the same float ("1.5E0"), its end included; returns their number. */
+/*
+ * The fewest digits that read back as the same float ("1.5E0"); returns the
+ * length.  JSON has no infinity: it becomes a number that is too large.
+ */
 extern size_t pgaml_ml_float_print(float value, char out[ML_FLOAT_TEXT]);
 
 #endif							/* PGAML_ML_JSON_INTERNAL_H */

@@ -167,6 +167,14 @@ extern MlStatus pgaml_ml_stages_adopt(MlModel *model, const MlStageLayout *layou
 									  const MlStageData *data, const MlAllocator *allocator,
 									  const MlStop *stop, MlStages **out,
 									  MlStageReport *report, MlError *error);
+
+/*
+ * How stages from elsewhere do on the test part of these rows, as a fit
+ * reports it; their confidence becomes what was found.
+ */
+extern MlStatus pgaml_ml_stages_judge(MlStages *stages, const MlStageData *data,
+									  const MlAllocator *allocator, const MlStop *stop,
+									  MlStageReport *report, MlError *error);
 extern void pgaml_ml_stages_free(MlStages *stages);
 
 /*

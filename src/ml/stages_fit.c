@@ -479,3 +479,26 @@ pgaml_ml_stages_adopt(MlModel *model, const MlStageLayout *layout, const MlStage
 	}
 	return status;
 }
+
+MlStatus
+pgaml_ml_stages_judge(MlStages *stages, const MlStageData *data, const MlAllocator *allocator, const MlStop *stop,
+					  MlStageReport *report, MlError *error)
+{
+	MlFit		fit = {
+		.data = data, .layout = &stages->layout, .allocator = allocator, .stop = stop, .report = report,
+		.error = error, .stages = stages
+	};
+	MlStatus	status = check_data(data, &stages->layout, error);
+
+	memset(report, 0, sizeof(*report));
+	if (status != ML_OK)
+		return status;
+	status = list_parts(&fit);
+	if (status == ML_OK)
+		status = pgaml_ml_stages_measure(&fit);
+	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
+		report->calibration[kind] = stages->nscores[kind];
+	for (int p = 0; p < 3; p++)
+		pgaml_ml_release(allocator, fit.rows[p]);
+	return status;
+}

@@ -9,7 +9,7 @@
  *
  * Here a row goes left when x <= t, there when x < t, so thresholds move to
  * the next float and back; "every value left" is the largest float here and
- * infinity there.  Leaves are float there: sums agree to about 1e-6 of the
+ * infinity there (written 1E40).  Leaves are float there: sums agree to about 1e-6 of the
  * largest partial sum, and a model that was read is exact.
  *-------------------------------------------------------------------------
  */

@@ -54,6 +54,9 @@ extern void pgaml_registry_expect(int feature_version, const MlStageLayout *layo
  */
 extern int64 pgaml_registry_store(const PgamlNewModel *model, int32 *version);
 
+/* Inside an open SPI bracket: the stored bytes of a model of this installation, in context; NULL when there is none. */
+extern bytea *pgaml_registry_bytes(int64 model_id, MemoryContext context);
+
 /*
  * Inside an open SPI bracket: put into production, archive the one before.
  * ERROR when the model does not exist, is deleted or cannot be decoded.

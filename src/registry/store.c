@@ -102,6 +102,26 @@ pgaml_registry_store(const PgamlNewModel *model, int32 *version)
 	return model_id;
 }
 
+bytea *
+pgaml_registry_bytes(int64 model_id, MemoryContext context)
+{
+	static const char sql[] =
+		"SELECT m.model FROM pganalytics.query_performance_models m, pganalytics.installation i "
+		" WHERE m.model_id = $1 AND m.origin = i.origin AND m.deleted_at IS NULL";
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(model_id)};
+	MemoryContext old;
+	bytea	   *bytes;
+	bool		isnull;
+
+	if (pgaml_spi_exec(sql, 1, types, values, NULL, true) == 0)
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	bytes = DatumGetByteaPCopy(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	MemoryContextSwitchTo(old);
+	return bytes;
+}
+
 void
 pgaml_registry_activate(int64 model_id)
 {

@@ -157,6 +157,17 @@ finish(PgamlDataset *dataset)
 	hash_rows(dataset);
 }
 
+/* There are too few rows: NULL where that is an answer, else ERROR. */
+static PgamlDataset *
+none(const PgamlTrainRequest *request, PgamlStatementSet *set, int64 have, TimestampTz first, MemoryContext caller)
+{
+	if (!request->optional)
+		too_few(have, first);
+	pgaml_statements_free(set);
+	MemoryContextSwitchTo(caller);
+	return NULL;
+}
+
 PgamlDataset *
 pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context)
 {
@@ -170,12 +181,12 @@ pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context)
 	set = pgaml_statements_load(context, false);
 	nrows = pgaml_replay_count(since, set->bucket_width, false, &first);
 	if (nrows < pgaml_min_training_samples)
-		too_few(nrows, first);
+		return none(request, set, nrows, first, old);
 	dataset->keep_every = pgaml_dataset_thinning(&request->params, nrows);
 	allocate(dataset, nrows / dataset->keep_every + 1);
 	dataset->seen = pgaml_replay(set, since, dataset->keep_every, false, take_row, dataset, &dataset->data.ngroups);
 	if (dataset->seen < pgaml_min_training_samples)
-		too_few(dataset->seen, first);
+		return none(request, set, dataset->seen, first, old);
 	finish(dataset);
 	pgaml_statements_free(set);
 	MemoryContextSwitchTo(old);

@@ -45,8 +45,8 @@ append_score(StringInfo out, const char *name, const MlStageScore *score)
 	append_number(out, "q90", score->metrics.q90 + none, false);
 	append_number(out, "q95", score->metrics.q95 + none, false);
 	append_number(out, "qmax", score->metrics.qmax + none, false);
-	append_number(out, "coverage", score->coverage, false);
-	append_number(out, "interval_ratio", score->width, true);
+	append_number(out, "coverage", score->coverage + none, false);
+	append_number(out, "interval_ratio", score->width + none, true);
 	appendStringInfoString(out, "}");
 }
 

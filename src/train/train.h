@@ -24,6 +24,7 @@ typedef struct PgamlTrainRequest
 	MlParams	params;
 	int			lookback_days;
 	PgamlSplit	split;
+	bool		optional;		/* too few rows are no error */
 } PgamlTrainRequest;
 
 /* One row to learn from, as of the start of its run. */
@@ -73,7 +74,7 @@ typedef struct PgamlDataset
 
 /*
  * Inside an open SPI bracket: read the rows of the window into context.
- * ERROR when there are too few, or when not even thinned rows fit into
+ * ERROR (or NULL, when optional) when there are too few; ERROR when not even thinned rows fit into
  * training_memory.
  */
 extern PgamlDataset *pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context);
