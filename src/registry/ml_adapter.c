@@ -76,11 +76,17 @@ sqlstate_of(MlStatus status)
 }
 
 void
-pgaml_ml_raise(MlStatus status, const MlError *error, const char *what, const char *hint)
+pgaml_ml_raise_hint(MlStatus status, const MlError *error, const char *what, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(sqlstate_of(status)),
 			 errmsg("%s: %s", what, error->message[0] ? error->message : "unknown reason"),
 			 errdetail("Found in \"%s\".", error->where),
 			 hint != NULL ? errhint("%s", hint) : 0));
+}
+
+void
+pgaml_ml_raise(MlStatus status, const MlError *error, const char *what)
+{
+	pgaml_ml_raise_hint(status, error, what, NULL);
 }

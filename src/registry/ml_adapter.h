@@ -25,10 +25,10 @@ typedef struct PgamlMlMemory
 /* Allocations go to context; memory must live as long as what was allocated. */
 extern void pgaml_ml_memory_init(PgamlMlMemory *memory, MemoryContext context, Size limit);
 
-/*
- * Raise status as an error; what says what was being done ("could not train"),
- * hint what to do about it (or NULL).
- */
-pg_noreturn extern void pgaml_ml_raise(MlStatus status, const MlError *error, const char *what, const char *hint);
+/* Raise status as an error; what says what was being done ("could not train"). */
+pg_noreturn extern void pgaml_ml_raise(MlStatus status, const MlError *error, const char *what);
+
+/* The same, and what to do about it (or NULL). */
+pg_noreturn extern void pgaml_ml_raise_hint(MlStatus status, const MlError *error, const char *what, const char *hint);
 
 #endif							/* PGAML_ML_ADAPTER_H */

@@ -66,6 +66,8 @@ typedef struct Import
 	MlStages   *stages;
 	MlStageReport report;
 	PgamlDataset *dataset;		/* local history; NULL: too little */
+	char	   *importance;		/* JSON, or NULL */
+	char	   *statistics;		/* JSON, or NULL */
 	uint8_t    *bytes;			/* to be stored */
 	size_t		bytes_length;
 	double		ms;
@@ -123,7 +125,7 @@ check(MlStatus status, const MlError *error, const PgamlMlMemory *memory, const 
 				 errmsg("%s: it does not fit into pganalytics_ml.training_memory (%d kB)", what, pgaml_training_memory),
 				 errhint("Raise the setting.")));
 	if (status != ML_OK)
-		pgaml_ml_raise(status, error, what, hint);
+		pgaml_ml_raise_hint(status, error, what, hint);
 }
 
 /* A feature vector of another build means something else. */
@@ -298,6 +300,13 @@ measure(Import *import)
 	else if (data != NULL)
 		check(pgaml_ml_stages_judge(import->stages, data, allocator, &interrupts, &import->report, &error),
 			  &error, &import->memory, what, NULL);
+	if (data == NULL)
+		return;
+	import->importance = pgaml_train_importance_json(import->stages, data, 0, allocator, &interrupts);
+	/* the rows that gave an adopted learner its ranges */
+	if (import->format == FORMAT_XGBOOST_JSON)
+		import->statistics = pgaml_train_statistics_json(data, allocator, &interrupts);
+	CHECK_FOR_INTERRUPTS();
 }
 
 static void
@@ -319,6 +328,8 @@ store(Import *import, Oid userid)
 		.calibration = pgaml_report_calibration_json(&import->report),
 		.training_ms = import->ms,
 		.training_bytes = import->memory.peak,
+		.importance = import->importance,
+		.feature_statistics = import->statistics,
 		.created_by = userid,
 		.bytes = import->bytes,
 		.length = import->bytes_length

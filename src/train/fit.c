@@ -278,7 +278,7 @@ fit(Run *run)
 	if (status == ML_OK)
 		status = pgaml_ml_stages_encode(run->stages, &run->memory.allocator, &run->bytes, &run->length, &error);
 	if (status != ML_OK)
-		pgaml_ml_raise(status, &error, "could not train", NULL);
+		pgaml_ml_raise(status, &error, "could not train");
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
 	run->ms = INSTR_TIME_GET_MILLISEC(end);
