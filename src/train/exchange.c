@@ -324,7 +324,7 @@ store(Import *import, Oid userid)
 		.calibration_samples = import->report.rows[ML_PART_CALIBRATE],
 		.heldout_samples = import->report.rows[ML_PART_TEST],
 		.statements = import->dataset != NULL ? import->dataset->data.ngroups : 0,
-		.metrics = pgaml_report_metrics_json(&import->report),
+		.metrics = pgaml_report_metrics_json(&import->report, learner),
 		.calibration = pgaml_report_calibration_json(&import->report),
 		.training_ms = import->ms,
 		.training_bytes = import->memory.peak,
