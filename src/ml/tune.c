@@ -11,6 +11,9 @@
 #include <math.h>
 #include <string.h>
 
+#define KEEP_TRIALS 2.5			/* time of so many full trials is kept for the choice: the default, the
+								 * best, and what clocks and callbacks are late */
+
 typedef struct Run
 {
 	MlStudy    *study;
@@ -71,7 +74,7 @@ static void
 set_search_end(Run *run)
 {
 	double		limit = run->study->options.time_limit_ms;
-	double		keep = run->study->options.n_confirm > 0 ? 2.0 * run->full_ms : 0.0;
+	double		keep = run->study->options.n_confirm > 0 ? KEEP_TRIALS * run->full_ms : 0.0;
 
 	run->stop_at = limit > 0.0 ? run->started + fmax(limit - keep, 0.0) : INFINITY;
 }
@@ -97,7 +100,9 @@ measure(Run *run, MlTrial *trial, const MlTuneStep *step, double *value)
 		return pgaml_ml_stopped(run->error, "tune");
 	if (status == ML_OK && isfinite(*value))
 		return ML_OK;
-	memcpy(trial->message, status == ML_OK ? "error is not finite" : failure.message, sizeof(failure.message));
+	if (status == ML_OK)
+		(void) pgaml_ml_fail(&failure, ML_E_DATA, "tune", "error is not finite");
+	memcpy(trial->message, failure.message, sizeof(trial->message));
 	*value = NAN;
 	return ML_OK;
 }

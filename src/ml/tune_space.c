@@ -5,8 +5,9 @@
  *
  * params.c says what is allowed; here stands what is sensible.  Not searched
  * are: the seed; max_bins and max_depth where other parameters bound a tree
- * better; min_gain, whose scale is that of the target; and the number of
- * trees of a forest, where more is never worse, only dearer.
+ * better; min_gain, whose scale is that of the target; the number of trees
+ * of a forest, where more is never worse, only dearer; and the quantile loss,
+ * which asks another question.
  *-------------------------------------------------------------------------
  */
 #include "ml/tune_internal.h"
@@ -39,6 +40,7 @@ static const struct
 	{FOREST, {.name = "sample_fraction", .low = 0.3, .high = 1.0}},
 	{BOOSTING, {.name = "feature_fraction", .low = 0.3, .high = 1.0}},
 	{BOOSTING, {.name = "l2", .low = 0.01, .high = 100, .log = true}},
+	{BOOSTING, {.name = "loss", .nchoices = 2, .choices = {ML_LOSS_SQUARED, ML_LOSS_HUBER}}},
 	{TREE, {.name = "max_depth", .low = 3, .high = 32, .log = true, .integer = true}},
 };
 

@@ -21,7 +21,7 @@
 #define MAX_BELOW		25
 #define KERNEL_WIDTH	0.1		/* of the range, for one trial; narrows as Scott's rule says */
 #define MIN_WIDTH		0.02	/* a kernel is never narrower */
-#define CHOICE_STAYS	0.8		/* a kernel's share for its own choice */
+#define CHOICE_STAYS	0.5		/* a kernel's share for its own choice */
 
 /* A trial in the order of their worth: complete, pruned late, pruned early, failed. */
 typedef struct Seen
