@@ -5,9 +5,9 @@
  * Hunts: reads past the end where a count says more than there is; memory
  * asked for on the word of a count; children that leave the arrays, meet a
  * node twice or go in circles; trees deeper than the walk allows; numbers
- * that make a prediction NaN or infinite; a decoded model that encodes to
- * other bytes.  The checksum is repaired first, else nothing would get past
- * it.
+ * that make a prediction or its explanation NaN or infinite; a decoded model
+ * that encodes to other bytes.  The checksum is repaired first, else nothing
+ * would get past it.
  *-------------------------------------------------------------------------
  */
 #include "ml/ml.h"
@@ -15,6 +15,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "ml/explain.h"
 
 #define MAX_FEATURES 4096
 
@@ -56,6 +58,8 @@ use(const MlModel *model, const MlAllocator *allocator, const uint8_t *bytes, si
 {
 	static const float values[] = {0.0f, -1.5f, 3e38f, -3e38f, NAN, 1e-40f};
 	static float row[MAX_FEATURES];
+	static double contributions[MAX_FEATURES];
+	double		expected;
 	uint8_t    *again;
 	size_t		again_length;
 
@@ -65,6 +69,12 @@ use(const MlModel *model, const MlAllocator *allocator, const uint8_t *bytes, si
 			row[f] = values[(v + (size_t) f) % (sizeof(values) / sizeof(values[0]))];
 		if (!isfinite(pgaml_ml_predict(model, row)))
 			abort();
+		if (pgaml_ml_explain(model, row, 1, allocator, NULL, &expected, contributions, NULL) != ML_OK ||
+			!isfinite(expected))
+			abort();
+		for (int32_t f = 0; f < pgaml_ml_model_features(model); f++)
+			if (!isfinite(contributions[f]))
+				abort();
 	}
 	if (pgaml_ml_model_encode(model, allocator, &again, &again_length, NULL) != ML_OK ||
 		again_length != length)
