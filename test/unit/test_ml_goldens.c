@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * test_ml_goldens.c
- *		The library against scikit-learn: goldens.txt, made by goldens.py.
+ *		The library against scikit-learn and XGBoost: goldens.txt, made by goldens.py.
  *-------------------------------------------------------------------------
  */
 #include <math.h>
@@ -66,6 +66,7 @@ ridge_case(const char *name)
 	Table		table;
 	MlModel    *model;
 	double	   *coef;
+	double	   *errors;
 	double	   *predictions;
 	int64_t		n;
 	int32_t		nfeatures;
@@ -76,12 +77,14 @@ ridge_case(const char *name)
 	table = table_new(n, nfeatures);
 	table_set_weights(&table);
 	coef = malloc((size_t) nfeatures * sizeof(double));
+	errors = malloc((size_t) nfeatures * sizeof(double));
 	predictions = malloc((size_t) n * sizeof(double));
 	for (int32_t f = 0; f < nfeatures; f++)
 		read_floats(table_column(&table, f), n);
 	read_doubles(table.target, n);
 	read_floats(table.weight, n);
 	read_doubles(coef, nfeatures);
+	read_doubles(errors, nfeatures);
 	read_doubles(predictions, n);
 
 	model = train(&table, ML_LINEAR_REGRESSION, "l2", sizes[2], NULL);
@@ -93,6 +96,8 @@ ridge_case(const char *name)
 		float		low = table.columns[f][0];
 		float		high = table.columns[f][0];
 		double		at_low;
+		double		slope;
+		double		error;
 
 		for (int64_t i = 0; i < n; i++)
 		{
@@ -105,9 +110,13 @@ ridge_case(const char *name)
 		at_low = pgaml_ml_predict(model, row);
 		row[f] = high;
 		assert_close((pgaml_ml_predict(model, row) - at_low) / ((double) high - (double) low), coef[f], 1e-6);
+		assert_true(pgaml_ml_linear_coefficient(model, f, &slope, &error));
+		assert_close(slope, coef[f], 1e-8);
+		assert_close(error, errors[f], 1e-8);
 	}
 	pgaml_ml_model_free(model);
 	free(coef);
+	free(errors);
 	free(predictions);
 	table_free(&table);
 }
@@ -258,6 +267,136 @@ close_goldens(void **state)
 	return goldens != NULL ? fclose(goldens) : 0;
 }
 
+/*
+ * The same algorithm on the same numbers: XGBoost's gradients are floats, so
+ * equal to 1e-5 of the spread of the target.
+ */
+static void
+boosting_case(const char *name, const int8_t *monotone)
+{
+	double		sizes[6];
+	Table		table;
+	MlParams	params;
+	MlModel    *model;
+	double	   *want;
+	int64_t		n;
+
+	open_case(name, 6, sizes);
+	n = (int64_t) sizes[0];
+	table = table_new(n, 5);
+	table_set_weights(&table);
+	want = malloc((size_t) n * sizeof(double));
+	for (int32_t f = 0; f < 5; f++)
+		read_floats(table_column(&table, f), n);
+	read_doubles(table.target, n);
+	read_floats(table.weight, n);
+	read_doubles(want, n);
+	table.data.monotone = monotone;
+
+	pgaml_ml_params_default(ML_GRADIENT_BOOSTING, &params);
+	params.loss = ML_LOSS_SQUARED;
+	params.learning_rate = sizes[1];
+	params.l2 = sizes[2];
+	params.max_leaves = (int32_t) sizes[3];
+	params.min_samples_leaf = sizes[4];
+	params.n_trees = (int32_t) sizes[5];
+	params.max_depth = 64;
+	params.monotone = monotone != NULL;
+	assert_int_equal(pgaml_ml_train(&table.data, &params, &plain_heap, NULL, &model, NULL), ML_OK);
+	for (int64_t i = 0; i < n; i++)
+	{
+		if (fabs(predict_row(model, &table, i) - want[i]) > 1e-5)
+			fail_msg("%s, row %lld: %.9g, XGBoost %.9g", name, (long long) i, predict_row(model, &table, i), want[i]);
+	}
+	pgaml_ml_model_free(model);
+	free(want);
+	table_free(&table);
+}
+
+static void
+boosting_equals_xgboost(void **state)
+{
+	static const int8_t signs[5] = {1, -1, 1, 0, 0};
+
+	(void) state;
+	boosting_case("boosting_plain", NULL);
+	boosting_case("boosting_weighted", NULL);
+	boosting_case("boosting_monotone", signs);
+}
+
+/* Held-out error of a loss with scikit-learn's parameters, at most 2 % above its own. */
+static void
+robust_case(const char *name, const char *loss)
+{
+	double		sizes[3];
+	Table		table;
+	Table		fresh;
+	MlParams	params;
+	MlModel    *model;
+	double		want;
+	double		got = 0.0;
+
+	open_case(name, 3, sizes);
+	table = table_new((int64_t) sizes[0], 6);
+	fresh = table_new((int64_t) sizes[1], 6);
+	for (int32_t f = 0; f < 6; f++)
+		read_floats(table_column(&table, f), table.data.nrows);
+	for (int32_t f = 0; f < 6; f++)
+		read_floats(table_column(&fresh, f), fresh.data.nrows);
+	read_doubles(table.target, table.data.nrows);
+	read_doubles(fresh.target, fresh.data.nrows);
+	read_doubles(&want, 1);
+	pgaml_ml_params_default(ML_GRADIENT_BOOSTING, &params);
+	assert_int_equal(pgaml_ml_params_set_text(&params, "loss", loss, NULL), ML_OK);
+	params.huber_delta = params.quantile = sizes[2];
+	assert_int_equal(pgaml_ml_train(&table.data, &params, &plain_heap, NULL, &model, NULL), ML_OK);
+	for (int64_t i = 0; i < fresh.data.nrows; i++)
+	{
+		double		r = fresh.target[i] - predict_row(model, &fresh, i);
+
+		if (params.loss == ML_LOSS_QUANTILE)
+			got += r * (r > 0.0 ? sizes[2] : sizes[2] - 1.0) / sizes[1];
+		else
+			got += fabs(r) / sizes[1];
+	}
+	if (!(got <= 1.02 * want))
+		fail_msg("%s: %.4f, scikit-learn %.4f", loss, got, want);
+	pgaml_ml_model_free(model);
+	table_free(&table);
+	table_free(&fresh);
+}
+
+static void
+robust_losses_are_as_good_as_scikit_learn(void **state)
+{
+	(void) state;
+	robust_case("robust_huber", "huber");
+	robust_case("robust_quantile", "quantile");
+}
+
+/* Two forests with other random numbers: the errors agree within 3 %. */
+static void
+the_out_of_bag_error_is_that_of_scikit_learn(void **state)
+{
+	double		size;
+	double		want;
+	Table		table;
+	MlModel    *model;
+
+	(void) state;
+	open_case("out_of_bag", 1, &size);
+	table = table_new((int64_t) size, 6);
+	for (int32_t f = 0; f < 6; f++)
+		read_floats(table_column(&table, f), table.data.nrows);
+	read_doubles(table.target, table.data.nrows);
+	read_doubles(&want, 1);
+	model = train(&table, ML_RANDOM_FOREST, "n_trees", 300.0, "feature_fraction", 0.5, "min_samples_leaf", 3.0, NULL);
+	if (!(fabs(pgaml_ml_model_oob_rmse(model) / want - 1.0) < 0.03))
+		fail_msg("out-of-bag error %.4f, scikit-learn %.4f", pgaml_ml_model_oob_rmse(model), want);
+	pgaml_ml_model_free(model);
+	table_free(&table);
+}
+
 int
 main(void)
 {
@@ -268,6 +407,9 @@ main(void)
 		cmocka_unit_test(the_robust_line_is_near_scikit_learn),
 		cmocka_unit_test(a_stump_equals_scikit_learn),
 		cmocka_unit_test(trees_are_as_good_as_scikit_learn),
+		cmocka_unit_test(boosting_equals_xgboost),
+		cmocka_unit_test(robust_losses_are_as_good_as_scikit_learn),
+		cmocka_unit_test(the_out_of_bag_error_is_that_of_scikit_learn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, close_goldens);
