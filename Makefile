@@ -28,7 +28,7 @@ PG_CONFIG ?= pg_config
 override with_llvm := no
 
 # These targets need no server and must work where none is installed.
-PURE_GOALS = unit lint fuzz coverage
+PURE_GOALS = unit lint fuzz coverage valgrind
 ifeq ($(filter-out $(PURE_GOALS),$(or $(MAKECMDGOALS),all)),)
 srcdir = .
 else
@@ -46,4 +46,4 @@ include test/unit/unit.mk
 lint:
 	bash test/lint/run
 
-.PHONY: unit lint fuzz coverage
+.PHONY: unit lint fuzz coverage valgrind

@@ -12,12 +12,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "helper_ml.h"
 
-static const MlModelType all_types[] = {ML_LINEAR_REGRESSION, ML_DECISION_TREE, ML_RANDOM_FOREST};
+static const MlModelType all_types[] = {
+	ML_LINEAR_REGRESSION, ML_DECISION_TREE, ML_RANDOM_FOREST, ML_GRADIENT_BOOSTING, ML_GRADIENT_BOOSTING,
+	ML_GRADIENT_BOOSTING
+};
+
+#define N_TYPES ((int) (sizeof(all_types) / sizeof(all_types[0])))
+
+static const int8_t signs[40] = {1, -1, 0, 1};
+
+/*
+ * Parameters of the t-th case; boosting takes each loss in turn, stops early
+ * and is constrained.
+ */
+static MlParams
+params_of(int t, MlDataset *data)
+{
+	MlParams	params;
+
+	pgaml_ml_params_default(all_types[t], &params);
+	if (all_types[t] == ML_GRADIENT_BOOSTING)
+	{
+		params.loss = (MlLossKind) (t - 3);
+		params.early_stopping_rounds = 8;
+		params.monotone = 1;
+		data->monotone = signs;
+	}
+	return params;
+}
 
 /* One operation under test: its status, with the given allocator. */
 typedef MlStatus (*Operation) (const MlAllocator *allocator, void *arg);
@@ -51,14 +79,12 @@ fail_each_allocation(Operation operation, void *arg)
 static MlStatus
 do_train(const MlAllocator *allocator, void *arg)
 {
-	const MlModelType *type = arg;
 	Table		table = table_random(700, 5, 1);
-	MlParams	params;
+	MlParams	params = params_of(*(const int *) arg, &table.data);
 	MlModel    *model;
 	MlStatus	status;
 
 	table_column(&table, 2)[17] = NAN;
-	pgaml_ml_params_default(*type, &params);
 	params.n_trees = 4;
 	status = pgaml_ml_train(&table.data, &params, allocator, NULL, &model, NULL);
 	assert_true((status == ML_OK) == (model != NULL));
@@ -71,8 +97,8 @@ static void
 training_survives_any_failed_allocation(void **state)
 {
 	(void) state;
-	for (int t = 0; t < 3; t++)
-		fail_each_allocation(do_train, (void *) &all_types[t]);
+	for (int t = 0; t < N_TYPES; t++)
+		fail_each_allocation(do_train, &t);
 }
 
 static MlStatus
@@ -111,10 +137,10 @@ static void
 the_codec_survives_any_failed_allocation(void **state)
 {
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < N_TYPES; t++)
 	{
 		Table		table = table_random(200, 3, 2);
-		MlModel    *model = all_types[t] == ML_RANDOM_FOREST ?
+		MlModel    *model = all_types[t] >= ML_RANDOM_FOREST ?
 			train(&table, all_types[t], "n_trees", 3.0, NULL) : train(&table, all_types[t], NULL);
 		Encoded		encoded;
 
@@ -191,7 +217,7 @@ stopping_at_any_moment_frees_everything(void **state)
 	Table		table = table_random(20000, 24, 4);
 
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < N_TYPES; t++)
 	{
 		int			stops = 0;
 
@@ -201,12 +227,11 @@ stopping_at_any_moment_frees_everything(void **state)
 			MlAllocator allocator = counting(&counter);
 			Patience	patience = {.stop_at = n};
 			MlStop		stop = {ask, &patience};
-			MlParams	params;
+			MlParams	params = params_of(t, &table.data);
 			MlModel    *model;
 			MlError		error = {0};
 			MlStatus	status;
 
-			pgaml_ml_params_default(all_types[t], &params);
 			params.n_trees = 3;
 			params.max_leaves = 64;
 			status = pgaml_ml_train(&table.data, &params, &allocator, &stop, &model, &error);
@@ -227,6 +252,56 @@ stopping_at_any_moment_frees_everything(void **state)
 	table_free(&table);
 }
 
+/* Longest processor time between two questions. */
+typedef struct Watch
+{
+	double		last;			/* ms */
+	double		longest;
+} Watch;
+
+static double
+cpu_ms(void)
+{
+	return (double) clock() * 1000.0 / CLOCKS_PER_SEC;
+}
+
+static bool
+watch(void *state, double progress)
+{
+	Watch	   *w = state;
+	double		now = cpu_ms();
+
+	(void) progress;
+	w->longest = now - w->last > w->longest ? now - w->last : w->longest;
+	w->last = now;
+	return false;
+}
+
+/* The promise is 100 ms; with the sanitizers' checks it is allowed 300. */
+static void
+the_stop_callback_is_asked_often(void **state)
+{
+	Table		table = table_random(150000, 8, 5);
+
+	(void) state;
+	for (int t = 0; t < N_TYPES; t++)
+	{
+		MlParams	params = params_of(t, &table.data);
+		Watch		w = {.last = cpu_ms()};
+		MlStop		stop = {watch, &w};
+		MlModel    *model;
+
+		params.n_trees = 2;
+		params.max_leaves = 31;
+		assert_int_equal(pgaml_ml_train(&table.data, &params, &plain_heap, &stop, &model, NULL), ML_OK);
+		(void) watch(&w, 1.0);
+		if (w.longest > 300.0 && getenv("PGAML_SLOW") == NULL)	/* not judged under valgrind */
+			fail_msg("%s, case %d: %.0f ms without a question", pgaml_ml_type_name(params.type), t, w.longest);
+		pgaml_ml_model_free(model);
+	}
+	table_free(&table);
+}
+
 static void
 the_memory_estimate_bounds_the_peak(void **state)
 {
@@ -234,21 +309,20 @@ the_memory_estimate_bounds_the_peak(void **state)
 	static const int32_t features[] = {3, 12, 40};
 
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < N_TYPES; t++)
 	{
 		for (int i = 0; i < 9; i++)
 		{
 			Table		table = table_random(rows[i / 3], features[i % 3], 7);
 			Counter		counter = {0};
 			MlAllocator allocator = counting(&counter);
-			MlParams	params;
+			MlParams	params = params_of(t, &table.data);
 			MlModel    *model;
 			size_t		estimate;
 
 			/* every other column has gaps, so that ridge has indicators to hold */
 			for (int32_t f = 0; f < features[i % 3]; f += 2)
 				table_column(&table, f)[f] = NAN;
-			pgaml_ml_params_default(all_types[t], &params);
 			params.n_trees = 10;
 			estimate = pgaml_ml_train_memory(&params, rows[i / 3], features[i % 3]);
 			assert_int_equal(pgaml_ml_train(&table.data, &params, &allocator, NULL, &model, NULL), ML_OK);
@@ -267,7 +341,7 @@ the_memory_estimate_does_not_overflow(void **state)
 	MlParams	params;
 
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < N_TYPES; t++)
 	{
 		pgaml_ml_params_default(all_types[t], &params);
 		assert_int_equal(pgaml_ml_train_memory(&params, 0, 5), 0);
@@ -301,7 +375,7 @@ bad_data_is_refused(void **state)
 	static const float bad_weights[] = {NAN, INFINITY, -1.0f};
 
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < N_TYPES; t++)
 	{
 		Table		table = table_random(10, 2, 8);
 
@@ -349,6 +423,7 @@ main(void)
 		cmocka_unit_test(the_codec_survives_any_failed_allocation),
 		cmocka_unit_test(measures_survive_any_failed_allocation),
 		cmocka_unit_test(stopping_at_any_moment_frees_everything),
+		cmocka_unit_test(the_stop_callback_is_asked_often),
 		cmocka_unit_test(the_memory_estimate_bounds_the_peak),
 		cmocka_unit_test(the_memory_estimate_does_not_overflow),
 		cmocka_unit_test(bad_data_is_refused),

@@ -18,7 +18,7 @@
 
 #include "ml/tree_internal.h"
 
-static const MlModelType all_types[] = {ML_LINEAR_REGRESSION, ML_DECISION_TREE, ML_RANDOM_FOREST};
+static const MlModelType all_types[] = {ML_LINEAR_REGRESSION, ML_DECISION_TREE, ML_RANDOM_FOREST, ML_GRADIENT_BOOSTING};
 
 static void
 same_seed_same_bytes(void **state)
@@ -27,7 +27,7 @@ same_seed_same_bytes(void **state)
 
 	(void) state;
 	table_column(&table, 3)[5] = NAN;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *a = train(&table, all_types[t], NULL);
 		MlModel    *b = train(&table, all_types[t], NULL);
@@ -62,7 +62,7 @@ a_constant_added_to_the_target_shifts_predictions(void **state)
 	Table		table = table_random(2000, 5, 2);
 
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *before = train(&table, all_types[t], NULL);
 		MlModel    *after;
@@ -153,7 +153,7 @@ static void
 rows_of_weight_zero_do_not_exist(void **state)
 {
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		Table		all = table_random(600, 4, 5);
 		Table		half = table_new(300, 4);
@@ -224,7 +224,7 @@ huge_and_tiny_targets_are_only_a_scale(void **state)
 
 	(void) state;
 	memcpy(kept, table.target, sizeof(kept));
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *a = train(&table, all_types[t], NULL);
 
@@ -251,7 +251,7 @@ static void
 one_row_and_equal_targets_give_that_target(void **state)
 {
 	(void) state;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		for (int64_t n = 1; n <= 501; n += 250)
 		{
@@ -285,7 +285,7 @@ useless_columns_change_nothing(void **state)
 		table_column(&padded, 4)[i] = NAN;
 		table_column(&padded, 5)[i] = 1e30f;
 	}
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *a = train(&plain, all_types[t], NULL);
 		MlModel    *b = train(&padded, all_types[t], NULL);
@@ -366,7 +366,7 @@ missing_values_carry_information(void **state)
 		if (gone)
 			table_column(&table, 0)[i] = NAN;
 	}
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *model = train(&table, all_types[t], NULL);
 
@@ -390,7 +390,7 @@ unexpected_missing_values_are_answered(void **state)
 	(void) state;
 	for (int64_t i = 0; i < 1000; i++)
 		table.target[i] = table_column(&table, 0)[i] > -1.0f ? 1.0 : 0.0;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *model = train(&table, all_types[t], NULL);
 		double		answer = pgaml_ml_predict(model, nothing);
@@ -502,7 +502,7 @@ columns_and_rows_predict_the_same(void **state)
 
 	(void) state;
 	table_column(&table, 1)[7] = NAN;
-	for (int t = 0; t < 3; t++)
+	for (int t = 0; t < 4; t++)
 	{
 		MlModel    *model = train(&table, all_types[t], NULL);
 		double		p[200];

@@ -29,6 +29,18 @@ unit: $(UNIT_PROGRAMS)
 		ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1 $$program || bad=1; \
 	done; exit $$bad
 
+# The same without sanitizers, under valgrind: reads of memory that was never
+# written, which those do not see.
+VALGRIND_DIR = build/valgrind
+VALGRIND_PROGRAMS = $(UNIT_NAMES:%=$(VALGRIND_DIR)/%)
+valgrind:
+	$(MAKE) $(VALGRIND_PROGRAMS) UNIT_DIR=$(VALGRIND_DIR) \
+		UNIT_CFLAGS="-std=gnu99 -g -O1 -Wall -Wextra -ffp-contract=off -Isrc"
+	@bad=0; for program in $(VALGRIND_PROGRAMS); do \
+		echo "== $$program"; \
+		PGAML_SLOW=1 valgrind --quiet --error-exitcode=9 --leak-check=full $$program || bad=1; \
+	done; exit $$bad
+
 # Line coverage of the pure half, by file.
 COVERAGE_DIR = build/coverage
 coverage:
