@@ -236,6 +236,37 @@ the_estimator_learns_choices(void **state)
 	assert_true(won >= 8);
 }
 
+static double
+likes_thirty_leaves(const MlParams *params, const MlTuneStep *step)
+{
+	(void) step;
+	return fabs(params->max_leaves - 30.0);
+}
+
+/* Few values: what was tried is not tried again as long as there is anything else near. */
+static void
+the_estimator_does_not_repeat_itself(void **state)
+{
+	MlTuneSpace space = {.ndims = 1, .dims = {{.name = "max_leaves", .low = 2, .high = 41, .integer = true}}};
+
+	(void) state;
+	for (uint64_t seed = 0; seed < 10; seed++)
+	{
+		MlTuneOptions options = {.sampler = ML_TUNE_TPE, .n_trials = 20, .nsteps = 1, .seed = seed};
+		MlStudy		study = new_study(&options, &space);
+		Fake		fake = {.value = likes_thirty_leaves};
+
+		assert_int_equal(tune(&study, &fake, &plain_heap, NULL), ML_OK);
+		for (int32_t t = 6; t < 20; t++)
+		{
+			for (int32_t other = 0; other < t; other++)
+				assert_int_not_equal(study.trials[t].params.max_leaves, study.trials[other].params.max_leaves);
+		}
+		assert_int_equal(study.trials[study.best].params.max_leaves, 30);
+		pgaml_ml_study_free(&study, &plain_heap);
+	}
+}
+
 static void
 a_grid_is_ordered_and_bounded(void **state)
 {
@@ -344,6 +375,32 @@ assert_same_trials(const MlStudy *a, const MlStudy *b)
 	}
 }
 
+/* The rule by hand: among those so far, the best third goes on, and always the best. */
+static void
+halving_keeps_the_best_third(void **state)
+{
+	MlTuneSpace space = four_dims();
+	MlTuneOptions options = {
+		.sampler = ML_TUNE_RANDOM, .pruner = ML_TUNE_HALVING, .n_trials = 60, .nsteps = 2, .seed = 3
+	};
+	MlStudy		study = new_study(&options, &space);
+	Fake		fake = {.value = separable};
+
+	(void) state;
+	assert_int_equal(tune(&study, &fake, &plain_heap, NULL), ML_OK);
+	for (int32_t t = 1; t < 60; t++)
+	{
+		MlTuneStep	step = {0};
+		double		mine = branin(&study.trials[t].params, &step);
+		int32_t		better = 0;
+
+		for (int32_t other = 0; other < t; other++)
+			better += branin(&study.trials[other].params, &step) < mine;
+		assert_int_equal(study.trials[t].nvalues > 2, better == 0 || better < (t + 1) / 3);
+	}
+	pgaml_ml_study_free(&study, &plain_heap);
+}
+
 /*
  * Stopped at any step, stored, restored and continued: as if never stopped.
  */
@@ -399,8 +456,10 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_estimator_beats_twice_as_many_random_trials),
 		cmocka_unit_test(the_estimator_learns_choices),
+		cmocka_unit_test(the_estimator_does_not_repeat_itself),
 		cmocka_unit_test(a_grid_is_ordered_and_bounded),
 		cmocka_unit_test(pruners_spare_the_best_and_a_third_of_the_work),
+		cmocka_unit_test(halving_keeps_the_best_third),
 		cmocka_unit_test(an_interrupted_study_goes_on_as_if_never_stopped),
 	};
 
