@@ -8,6 +8,8 @@
  *										answer the newest: by query identifier, and
  *										from each execution's own plan
  *
+ * Further arguments are hyper-parameters, parameter=number.
+ *
  * ROWS: int64 rows and features, the features column by column as float32, the
  * target as float64, then per row: statement as int32, plan as int64, start in
  * s as float64, whether it is a single execution as uint8.  FOLDS: int32 seeds
@@ -69,6 +71,8 @@ heap_free(void *state, void *ptr)
 	(void) state;
 	free(ptr);
 }
+
+static MlParams params;
 
 static const MlAllocator heap = {heap_alloc, heap_free, NULL};
 
@@ -163,14 +167,9 @@ fit(const Rows *rows, const uint8_t *part)
 		.ngroups = rows->ngroups, .plan = rows->plan, .part = part, .single = rows->single
 	};
 	MlStageReport report;
-	MlParams	params;
 	MlStages   *stages;
 	MlError		error;
 
-	pgaml_ml_params_default(ML_GRADIENT_BOOSTING, &params);
-	params.seed = 1;
-	if (params.max_leaves > DEFAULT_LEAVES)
-		params.max_leaves = DEFAULT_LEAVES;
 	if (pgaml_ml_stages_fit(&data, &pgaml_feature_layout, &params, &heap, NULL, &stages, &report, &error) != ML_OK)
 		die("fit", &error);
 	return stages;
@@ -311,19 +310,41 @@ live(const Rows *rows, FILE *out)
 	free(part);
 }
 
+static void
+set_params(char **arguments)
+{
+	MlError		error;
+
+	pgaml_ml_params_default(ML_GRADIENT_BOOSTING, &params);
+	params.seed = 1;
+	if (params.max_leaves > DEFAULT_LEAVES)
+		params.max_leaves = DEFAULT_LEAVES;
+	for (; *arguments != NULL; arguments++)
+	{
+		char	   *equals = strchr(*arguments, '=');
+
+		if (equals == NULL)
+			die(*arguments, NULL);
+		*equals = '\0';
+		if (pgaml_ml_params_set(&params, *arguments, atof(equals + 1), &error) != ML_OK)
+			die(*arguments, &error);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
 	Rows		rows = {0};
 	FILE	   *out;
-	bool		is_cold = argc == 5 && strcmp(argv[1], "cold") == 0;
+	bool		is_cold = argc >= 5 && strcmp(argv[1], "cold") == 0;
 
-	if (!is_cold && !(argc == 4 && strcmp(argv[1], "live") == 0))
-		die("usage: stages cold ROWS FOLDS OUT | stages live ROWS OUT", NULL);
+	if (!is_cold && !(argc >= 4 && strcmp(argv[1], "live") == 0))
+		die("usage: stages cold ROWS FOLDS OUT | stages live ROWS OUT [parameter=value ...]", NULL);
+	set_params(argv + (is_cold ? 5 : 4));
 	read_rows(argv[2], &rows);
-	out = fopen(argv[argc - 1], "wb");
+	out = fopen(argv[is_cold ? 4 : 3], "wb");
 	if (out == NULL)
-		die(argv[argc - 1], NULL);
+		die(argv[is_cold ? 4 : 3], NULL);
 	if (is_cold)
 		cold(&rows, argv[3], out);
 	else
