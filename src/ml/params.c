@@ -116,7 +116,7 @@ pgaml_ml_params_default(MlModelType type, MlParams *params)
 	{
 		params->max_depth = 32;
 		params->max_leaves = 16384;
-		params->min_samples_leaf = 3.0;
+		params->min_samples_leaf = 2.0;
 		params->feature_fraction = 0.5;
 	}
 	else if (type == ML_GRADIENT_BOOSTING)
