@@ -54,7 +54,7 @@ SELECT status, message LIKE 'model 1 (gradient_boosting, version 1), in producti
   FROM train_performance_model();
 SELECT model_id, model_type, version, stage, training_samples BETWEEN 12000 AND 12010 AS samples, statements >= 40 AS statements, r_squared > 0.9 AS r2 FROM list_models();
 
--- Every prediction is near the truth; the interval holds 90 % of 4,000 executions nobody has seen.
+-- Every prediction is near the truth; the interval holds 90 % of executions nobody has seen, as far as forty intervals can tell.
 CREATE TABLE answers AS
 SELECT t.*, p.* FROM truth t, LATERAL (SELECT predicted_execution_time_ms AS ms, lower_bound_ms AS low,
        upper_bound_ms AS high, source, reason, confidence_score, in_training_range, novel, coverage
@@ -63,7 +63,7 @@ SELECT count(*), max(abs(ln(ms) - center)) < 0.25 AS near, bool_and(low > 0 AND 
        array_agg(DISTINCT source) AS sources, count(reason) AS reasons, bool_and(in_training_range) AS in_range,
        bool_or(novel) AS novel, bool_and(confidence_score BETWEEN 0 AND 0.95) AS confidence, bool_and(coverage BETWEEN 0 AND 1) AS coverage
   FROM answers;
-SELECT count(*), avg((y BETWEEN ln(low) AND ln(high))::int) BETWEEN 0.88 AND 0.92 AS covered
+SELECT count(*), avg((y BETWEEN ln(low) AND ln(high))::int) BETWEEN 0.87 AND 0.94 AS covered
   FROM (SELECT low, high, center + spread * normal(queryid * 1000 + j, 11) AS y
           FROM answers, generate_series(1, 100) j) e;
 SELECT predict_query_time(1) = (SELECT ms FROM answers WHERE queryid = 1) AS same_as_row_form;

@@ -72,7 +72,7 @@ SELECT f.feature, r.value, f.value FROM
     WHERE r.queryid = -10 AND r.at = (SELECT max(at) FROM training_rows())) r
   JOIN query_features(-10) f ON f."position" = r.n
  WHERE r.value IS DISTINCT FROM coalesce(f.value, 'NaN')::real
-   AND f.feature NOT IN ('available_memory_pct', 'lag_log_age');
+   AND f.feature NOT IN ('available_memory_pct', 'lag_log_age') AND f.feature NOT LIKE 'lag_%_departure';	-- of an own plan
 
 -- The window is that of training.
 SELECT count(*) FROM training_rows(1);

@@ -210,6 +210,7 @@ recent_row(HeapTuple tuple, TupleDesc desc, void *state)
 	run.active = pgaml_row_float8(tuple, desc, 5);
 	run.rows = pgaml_row_float8(tuple, desc, 6);
 	run.hit_ratio = pgaml_row_float8(tuple, desc, 7);
+	run.cost = run.plan_rows = get_float4_nan();	/* plans of single executions are kept as their ids only */
 	for (int i = 0; i < n; i++)
 	{
 		run.log_ms = logf(Max(((float *) ms)[i], 1e-4f));
@@ -253,7 +254,7 @@ bucket_row(HeapTuple tuple, TupleDesc desc, void *state)
 	run.sigma = pgaml_log_sigma(cv);
 	run.rows = pgaml_row_float8(tuple, desc, 6) / calls;
 	run.hit_ratio = blocks > 0.0 ? pgaml_row_float8(tuple, desc, 7) / blocks : get_float4_nan();
-	run.active = get_float4_nan();
+	run.active = run.cost = run.plan_rows = get_float4_nan();
 	pgaml_runs_push(&statement->runs, &run);
 	return true;
 }

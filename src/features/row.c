@@ -49,6 +49,21 @@ fill_lags(const PgamlRuns *runs, const PgamlRunsSummary *summary, double at, flo
 	row[PGAML_F_LAG_HIT_RATIO] = summary->hit_ratio;
 }
 
+/* How this plan differs from those of the recent runs. */
+static void
+fill_departure(const PgamlRuns *runs, const PgamlRunsSummary *summary, const float *plan_values, float *row)
+{
+	PgamlDeparture departure;
+
+	if (plan_values == NULL)
+		return;
+	pgaml_runs_departure(runs, summary, plan_values[PGAML_PF_LOG_COST], plan_values[PGAML_PF_LOG_ROWS], &departure);
+	row[PGAML_F_LAG_COST_DEPARTURE] = departure.cost;
+	row[PGAML_F_LAG_ROWS_DEPARTURE] = departure.rows;
+	row[PGAML_F_LAG_NEAR_DEPARTURE] = departure.near;
+	row[PGAML_F_LAG_LINE_DEPARTURE] = departure.line;
+}
+
 void
 pgaml_feature_row(const PgamlTables *tables, const PgamlRuns *runs, const PgamlCalls *calls,
 				  int64 plan_id, const float *plan_values, const PgamlMoment *moment,
@@ -68,4 +83,5 @@ pgaml_feature_row(const PgamlTables *tables, const PgamlRuns *runs, const PgamlC
 	fill_tables(tables, row);
 	fill_plan(plan_values, row);
 	fill_lags(runs, summary, moment->at, row);
+	fill_departure(runs, summary, plan_values, row);
 }

@@ -12,6 +12,7 @@
 #define NEEDS_TABLES	"no captured plan, or its tables were never vacuumed or analyzed"
 #define NEEDS_PLAN		"no captured plan: preload pganalytics_ml"
 #define NEEDS_RUNS		"no captured execution and no history yet"
+#define NEEDS_OWN_PLAN	"only known of an execution whose own plan is known, not of a query identifier"
 
 static const PgamlFeatureName canonical[PGAML_F_CANONICAL] = {
 	{"query_calls_per_hour", "calls/h", "mean over the newest 24 complete buckets", NEEDS_BUCKET},
@@ -35,6 +36,10 @@ static const PgamlFeatureName lags[PGAML_F_COUNT - PGAML_F_LAG_CENTER] = {
 	{"lag_log_age", "ln s", "age of the newest of them", NEEDS_RUNS},
 	{"lag_log_rows", "ln rows", "rows per call of the recent executions", NEEDS_RUNS},
 	{"lag_hit_ratio", "0..1", "shared blocks found in cache by the recent executions", NEEDS_RUNS},
+	{"lag_cost_departure", "ln", "cost of the execution's own plan against the recent executions", NEEDS_OWN_PLAN},
+	{"lag_rows_departure", "ln", "estimated rows of the execution's own plan against the recent executions", NEEDS_OWN_PLAN},
+	{"lag_near_departure", "ln", "time of the recent executions with the most similar plans against all of them", NEEDS_OWN_PLAN},
+	{"lag_line_departure", "ln", "time at this cost on the line through the recent executions against their centre", NEEDS_OWN_PLAN},
 };
 
 const MlStageLayout pgaml_feature_layout = {
@@ -53,7 +58,8 @@ const MlStageLayout pgaml_feature_layout = {
 		[PGAML_F_STD_DEV_CALLS] = ML_ROLE_PAST,
 		[PGAML_F_PEAK_HOUR_CALLS] = ML_ROLE_PAST,
 		[PGAML_F_PLAN ... PGAML_F_PLAN + PGAML_PF_COUNT - 1] = ML_ROLE_PLAN,
-		[PGAML_F_LAG_CENTER ... PGAML_F_COUNT - 1] = ML_ROLE_PAST
+		[PGAML_F_LAG_CENTER ... PGAML_F_LAG_HIT_RATIO] = ML_ROLE_PAST,
+		[PGAML_F_LAG_COST_DEPARTURE ... PGAML_F_COUNT - 1] = ML_ROLE_PAST | ML_ROLE_PLAN
 	},
 };
 

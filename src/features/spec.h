@@ -40,6 +40,11 @@ typedef enum PgamlFeature
 	PGAML_F_LAG_AGE,			/* ln(1 + seconds since the last) */
 	PGAML_F_LAG_ROWS,			/* ln(1 + rows per call) */
 	PGAML_F_LAG_HIT_RATIO,		/* shared blocks found in cache, 0..1 */
+	/* how the plan of one execution differs from those of the recent runs */
+	PGAML_F_LAG_COST_DEPARTURE, /* its log cost less their median */
+	PGAML_F_LAG_ROWS_DEPARTURE, /* its log estimated rows less their median */
+	PGAML_F_LAG_NEAR_DEPARTURE, /* log ms of the runs with the most similar plans less the centre */
+	PGAML_F_LAG_LINE_DEPARTURE, /* log ms by the line through cost and time of the runs less the centre */
 	PGAML_F_COUNT
 } PgamlFeature;
 

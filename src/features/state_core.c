@@ -9,6 +9,12 @@
 #include <string.h>
 
 #define NORMAL_P10_TO_P90	2.5631031	/* standard deviations between the 10 % and 90 % quantiles */
+#define DEPARTURE_MIN_RUNS	3	/* runs with a known plan that a departure needs */
+#define NEAR_RUNS			5	/* runs that count as most similar */
+#define LINE_SLOPE_MAX		3.0 /* log ms per log cost */
+#define LINE_REACH			2.0 /* log; how far beyond the costs seen the line is believed */
+#define LINE_PRIOR			0.05	/* log cost squared, times runs; no line through costs that hardly differ */
+#define LINE_TRIM			2.0 /* mean absolute residuals beyond which a run weighs less */
 
 /* Where the i-th newest run stands. */
 static int
@@ -28,6 +34,8 @@ pgaml_runs_push(PgamlRuns *runs, const PgamlRun *run)
 	runs->rows[i] = run->rows;
 	runs->hit_ratio[i] = run->hit_ratio;
 	runs->active[i] = run->active;
+	runs->cost[i] = run->cost;
+	runs->plan_rows[i] = run->plan_rows;
 	runs->at[i] = run->at;
 	runs->next = (i + 1) % PGAML_RECENT_RUNS;
 	if (runs->n < PGAML_RECENT_RUNS)
@@ -157,6 +165,155 @@ pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out)
 		sum += exp(runs->log_ms[at] + runs->sigma[at] * runs->sigma[at] / 2.0 - out->center);
 	}
 	out->mean_ratio = (float) (sum / out->runs);
+}
+
+/* The runs that a departure is measured against. */
+typedef struct Known
+{
+	int			n;
+	float		log_ms[PGAML_RECENT_RUNS];
+	float		cost[PGAML_RECENT_RUNS];
+	float		rows[PGAML_RECENT_RUNS];	/* NaN */
+} Known;
+
+static float
+median_of(const float *values, int n)
+{
+	float		sorted[PGAML_RECENT_RUNS];
+	int			known = 0;
+
+	for (int i = 0; i < n; i++)
+		if (!isnan(values[i]))
+			sorted[known++] = values[i];
+	if (known == 0)
+		return NAN;
+	sort_floats(sorted, known);
+	return quantile(sorted, known, 0.5);
+}
+
+/* Median time of the runs whose plans are nearest in cost and rows. */
+static float
+nearest_time(const Known *known, float cost, float plan_rows)
+{
+	float		distance[PGAML_RECENT_RUNS];
+	float		near[NEAR_RUNS];
+	int			n = known->n < NEAR_RUNS ? known->n : NEAR_RUNS;
+
+	for (int i = 0; i < known->n; i++)
+	{
+		float		rows = fabsf(known->rows[i] - plan_rows);
+
+		distance[i] = fabsf(known->cost[i] - cost) + (isnan(rows) ? 0.0f : rows);
+	}
+	for (int k = 0; k < n; k++)
+	{
+		int			best = 0;
+
+		for (int i = 1; i < known->n; i++)
+			if (distance[i] < distance[best])
+				best = i;		/* of equals the newest, which comes first */
+		near[k] = known->log_ms[best];
+		distance[best] = INFINITY;
+	}
+	return median_of(near, n);
+}
+
+/*
+ * Time at this cost on a line through the runs: least squares, twice, the
+ * second time with less weight on what the first line missed.  Costs that
+ * hardly differ give no slope.
+ */
+static float
+line_time(const Known *known, float cost)
+{
+	double		weight[PGAML_RECENT_RUNS];
+	double		x_mean = 0.0;
+	double		y_mean = 0.0;
+	double		slope = 0.0;
+	float		low = known->cost[0];
+	float		high = known->cost[0];
+
+	for (int i = 0; i < known->n; i++)
+	{
+		weight[i] = 1.0;
+		low = fminf(low, known->cost[i]);
+		high = fmaxf(high, known->cost[i]);
+	}
+	for (int pass = 0; pass < 2; pass++)
+	{
+		double		w = 0.0;
+		double		xy = 0.0;
+		double		xx = LINE_PRIOR * known->n;
+		double		missed = 0.0;
+
+		x_mean = y_mean = 0.0;
+		for (int i = 0; i < known->n; i++)
+		{
+			w += weight[i];
+			x_mean += weight[i] * known->cost[i];
+			y_mean += weight[i] * known->log_ms[i];
+		}
+		x_mean /= w;
+		y_mean /= w;
+		for (int i = 0; i < known->n; i++)
+		{
+			double		x = known->cost[i] - x_mean;
+
+			xx += weight[i] * x * x;
+			xy += weight[i] * x * (known->log_ms[i] - y_mean);
+		}
+		slope = fmin(fmax(xy / xx, 0.0), LINE_SLOPE_MAX);
+		for (int i = 0; i < known->n; i++)
+			missed += fabs(known->log_ms[i] - y_mean - slope * (known->cost[i] - x_mean)) / known->n;
+		for (int i = 0; i < known->n; i++)
+		{
+			double		residual = fabs(known->log_ms[i] - y_mean - slope * (known->cost[i] - x_mean));
+
+			weight[i] = residual > LINE_TRIM * missed ? LINE_TRIM * missed / residual : 1.0;
+		}
+	}
+	cost = fminf(fmaxf(cost, low - (float) LINE_REACH), high + (float) LINE_REACH);
+	return (float) (y_mean + slope * (cost - x_mean));
+}
+
+void
+pgaml_runs_departure(const PgamlRuns *runs, const PgamlRunsSummary *summary, float cost, float plan_rows,
+					 PgamlDeparture *out)
+{
+	Known		known = {0};
+
+	for (int i = 0; i < summary->runs; i++)
+	{
+		int			at = place_of(runs, i);
+
+		if (isnan(runs->cost[at]))
+			continue;
+		known.log_ms[known.n] = runs->log_ms[at];
+		known.cost[known.n] = runs->cost[at];
+		known.rows[known.n++] = runs->plan_rows[at];
+	}
+	out->cost = out->rows = out->near = out->line = NAN;
+	if (isnan(cost) || known.n < DEPARTURE_MIN_RUNS)
+		return;
+	out->cost = cost - median_of(known.cost, known.n);
+	out->rows = plan_rows - median_of(known.rows, known.n);
+	out->near = nearest_time(&known, cost, plan_rows) - summary->center;
+	out->line = line_time(&known, cost) - summary->center;
+}
+
+int
+pgaml_runs_recent(const PgamlRuns *runs, const PgamlRunsSummary *summary, float *log_ms)
+{
+	int			n = 0;
+
+	for (int i = summary->runs - 1; i >= 0; i--)
+	{
+		int			at = place_of(runs, i);
+
+		if (runs->sigma[at] == 0.0f)
+			log_ms[n++] = runs->log_ms[at];
+	}
+	return n;
 }
 
 void

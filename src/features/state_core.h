@@ -29,6 +29,8 @@ typedef struct PgamlRuns
 	float		rows[PGAML_RECENT_RUNS];	/* rows per call; NaN */
 	float		hit_ratio[PGAML_RECENT_RUNS];	/* NaN */
 	float		active[PGAML_RECENT_RUNS];	/* statements running; NaN */
+	float		cost[PGAML_RECENT_RUNS];	/* log cost of its plan; NaN */
+	float		plan_rows[PGAML_RECENT_RUNS];	/* log rows that its plan expected; NaN */
 } PgamlRuns;
 
 typedef struct PgamlRun
@@ -39,6 +41,8 @@ typedef struct PgamlRun
 	float		rows;
 	float		hit_ratio;
 	float		active;
+	float		cost;			/* log; NaN */
+	float		plan_rows;		/* log; NaN */
 	int64_t		plan;
 } PgamlRun;
 
@@ -52,6 +56,15 @@ typedef struct PgamlRunsSummary
 	float		hit_ratio;
 	float		active;
 } PgamlRunsSummary;
+
+/* How the plan of one execution differs from those of the recent runs; all NaN when too few of them are known. */
+typedef struct PgamlDeparture
+{
+	float		cost;			/* log cost less its median */
+	float		rows;			/* log rows expected less their median; NaN */
+	float		near;			/* median log ms of the runs with the most similar plans less the centre */
+	float		line;			/* log ms at this cost on the runs' own line less the centre */
+} PgamlDeparture;
 
 /* The newest buckets with calls, ascending. */
 typedef struct PgamlCalls
@@ -83,6 +96,13 @@ extern int64_t pgaml_runs_newest_plan(const PgamlRuns *runs);
 
 /* As of now, for a statement whose present plan is plan (0 = unknown). */
 extern void pgaml_runs_summary(const PgamlRuns *runs, int64_t plan, PgamlRunsSummary *out);
+
+/* Of a plan with this log cost and log rows, against the runs that a summary speaks of. */
+extern void pgaml_runs_departure(const PgamlRuns *runs, const PgamlRunsSummary *summary,
+								 float cost, float plan_rows, PgamlDeparture *out);
+
+/* Log ms of the single executions that a summary speaks of, oldest first, into log_ms[PGAML_RECENT_RUNS]; how many. */
+extern int	pgaml_runs_recent(const PgamlRuns *runs, const PgamlRunsSummary *summary, float *log_ms);
 
 /* It is known since this bucket, or since an earlier one; buckets without calls count from then on. */
 extern void pgaml_calls_since(PgamlCalls *calls, int64_t bucket);

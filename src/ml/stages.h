@@ -7,18 +7,22 @@
  * A row is warm when the statement's own recent runs are known (its lag
  * features), else cold.  Warm rows start from the centre of those runs, cold
  * rows from the cost line; the learner is fitted to the departure from that
- * start, with what only past runs tell hidden at random so that one learner
- * serves both, and its
- * departure is shrunk by the factor that held-out rows ask for.  Which stage
- * serves warm and which serves cold rows is decided by held-out error.
+ * start.  A row can be seen in three ways: cold (what only past runs tell is
+ * hidden), ahead (by query identifier: with the plan of the statement's
+ * previous run, for its own may depend on parameters that nobody knows) and
+ * with its own plan.  Training shows one learner all three, at random.  Its
+ * departure is shrunk by the factor that held-out rows ask for, and which
+ * stage serves which kind of row is decided by held-out error.
  *
- * Held-out warm rows are judged as a query identifier is predicted: with the
- * plan of the statement's previous run, not with their own, which may depend
- * on parameters that nobody knows ahead.
+ * Cold rows are those of statements never seen.  What serves them, how far it
+ * is shrunk and how wrong it is comes from cross-fitting: learners that are
+ * fitted without a fifth of the statements predict that fifth.
  *
  * Intervals are split-conformal (Lei et al. 2018) on absolute log error of
  * single executions, divided for warm rows by the statement's own spread
- * (locally weighted, section 5.2 there).
+ * (locally weighted, section 5.2 there), in groups (Mondrian): the statement,
+ * else the predicted size, else all; cold rows by statements left out.  Those
+ * of history adapt to drift (adaptive.c).
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_ML_STAGES_H
@@ -29,6 +33,7 @@
 #define ML_STAGE_MIN_RUNS	3	/* recent runs that make a row warm */
 #define ML_STAGE_MAX_FEATURES 256
 #define ML_SIZE_GROUPS		3	/* under 1 ms, 1..100 ms, above */
+#define ML_STAGE_RECENT		32	/* recent executions that an interval adapts to, at most */
 
 typedef enum MlSource
 {
@@ -42,7 +47,8 @@ typedef enum MlSource
 typedef enum MlStageKind
 {
 	ML_STAGE_HISTORY,			/* centre of the recent runs */
-	ML_STAGE_MODEL_WARM,		/* that plus the learner's departure */
+	ML_STAGE_MODEL_WARM,		/* that plus the learner's departure, ahead of the execution */
+	ML_STAGE_MODEL_OWN,			/* the same, knowing the plan of the very execution */
 	ML_STAGE_MODEL_COLD,		/* cost line plus the learner's departure, lags hidden */
 	ML_STAGE_PLANNER,			/* cost line */
 	ML_STAGE_COUNT
@@ -86,6 +92,7 @@ typedef struct MlStageData
 	const int64_t *plan;		/* plan id, 0 = unknown */
 	const uint8_t *part;		/* MlPart */
 	const uint8_t *single;		/* 1: one execution; 0: a statement-hour (not calibrated on) */
+	const int64_t *group_key;	/* ngroups: what MlStageQuery.key says of a statement; NULL: its group */
 } MlStageData;
 
 typedef enum MlBaseline
@@ -101,7 +108,7 @@ typedef struct MlStageScore
 {
 	int64_t		n;				/* held-out rows */
 	MlMetrics	metrics;
-	double		coverage;		/* of the 90 % interval; NaN when not calibrated */
+	double		coverage;		/* of the 90 % interval, as replayed in time order; NaN when not calibrated */
 	double		width;			/* median ratio of upper to lower bound */
 } MlStageScore;
 
@@ -110,11 +117,18 @@ typedef struct MlStageReport
 	int64_t		rows[3];		/* by MlPart */
 	int64_t		calibration[ML_STAGE_COUNT];	/* scores behind the intervals */
 	MlSource	warm_source;
+	MlSource	own_source;
 	MlSource	cold_source;
 	double		shrink_warm;	/* 0..1, factor on the learner's departure */
+	double		shrink_own;
 	double		shrink_cold;
+	double		shrink_new;		/* as shrink_cold, for rows unlike anything in training */
+	int32_t		left_out;		/* statements left out in turn, see below */
+	MlStageScore left_out_model;	/* their rows by learners without them; every statement counts the same */
+	MlStageScore left_out_planner;
 	MlStageScore stage[ML_STAGE_COUNT];
 	MlStageScore serving;		/* as it would be served: warm where lags are known */
+	MlStageScore serving_own;	/* as served where the plan of the very execution is known */
 	MlStageScore serving_cold;	/* every row with its lags hidden */
 	MlStageScore baseline[ML_BASE_COUNT];
 	double		oob_rmse;		/* forest; else NaN */
@@ -122,6 +136,29 @@ typedef struct MlStageReport
 } MlStageReport;
 
 typedef struct MlStages MlStages;
+
+/* What is asked. */
+typedef struct MlStageQuery
+{
+	const float *row;			/* layout.nfeatures values */
+	int64_t		key;			/* the statement, as in MlStageData.group_key */
+	int64_t		plan;			/* plan id, 0 = unknown */
+	bool		own_plan;		/* the row holds the plan of the very execution, not that of an earlier one */
+	double		coverage;		/* nominal, 0..1 */
+	const float *recent;		/* log ms of its newest single executions, oldest first */
+	int32_t		nrecent;		/* 0: intervals do not adapt */
+} MlStageQuery;
+
+/* Whose errors an interval was calibrated on. */
+typedef enum MlIntervalGroup
+{
+	ML_INTERVAL_PARAMETRIC,		/* nobody's: too few to promise anything */
+	ML_INTERVAL_POOLED,			/* all calibration executions */
+	ML_INTERVAL_SIZE,			/* those of about the predicted size */
+	ML_INTERVAL_STATEMENT,		/* those of the statement itself */
+	ML_INTERVAL_FEW_RUNS,		/* those after one or two runs of any statement */
+	ML_INTERVAL_NOVEL			/* those of statements left out */
+} MlIntervalGroup;
 
 /* One answer. */
 typedef struct MlForecast
@@ -133,15 +170,19 @@ typedef struct MlForecast
 	double		scale;			/* log, one standard deviation for a normal error */
 	double		smear;			/* expected time / exp(center) */
 	double		confidence;		/* 0..1 */
+	double		novelty;		/* 0..1: how little training saw that is like it; lowers confidence */
+	MlStageKind stage;			/* that answered */
+	MlIntervalGroup group;		/* of the interval */
 	bool		calibrated;		/* else the interval is parametric */
 	bool		in_range;		/* every known feature within what training saw */
 	bool		novel;			/* plan id known and not seen in training */
 } MlForecast;
 
-/* Name of a source ("history"); of a stage; of a baseline. */
+/* Name of a source ("history"); of a stage; of a baseline; of a group of intervals. */
 extern const char *pgaml_ml_source_name(MlSource source);
 extern const char *pgaml_ml_stage_name(MlStageKind kind);
 extern const char *pgaml_ml_baseline_name(MlBaseline baseline);
+extern const char *pgaml_ml_interval_name(MlIntervalGroup group);
 
 /* Bytes beside the data itself that a fit takes; SIZE_MAX on overflow. */
 extern size_t pgaml_ml_stages_memory(const MlParams *params, int64_t nrows, int32_t nfeatures);
@@ -178,12 +219,11 @@ extern MlStatus pgaml_ml_stages_judge(MlStages *stages, const MlStageData *data,
 extern void pgaml_ml_stages_free(MlStages *stages);
 
 /*
- * Predict one row of layout.nfeatures values at nominal coverage 0..1.
- * scratch has room for nfeatures floats.  Never fails: source is NONE when
- * nothing is known of the row.
+ * Predict one row.  scratch has room for nfeatures floats.  Never fails:
+ * source is NONE when nothing is known of the row.
  */
-extern void pgaml_ml_stages_predict(const MlStages *stages, const float *row, int64_t plan,
-									double coverage, float *scratch, MlForecast *out);
+extern void pgaml_ml_stages_predict(const MlStages *stages, const MlStageQuery *query,
+									float *scratch, MlForecast *out);
 
 /*
  * Mean absolute log error of serving over the rows of one part; NaN without
@@ -203,6 +243,15 @@ extern MlStatus pgaml_ml_stages_encode(const MlStages *stages, const MlAllocator
 									   uint8_t **bytes, size_t *length, MlError *error);
 extern MlStatus pgaml_ml_stages_decode(const uint8_t *bytes, size_t length,
 									   const MlAllocator *allocator, MlStages **out, MlError *error);
+
+/*
+ * Adaptive conformal inference (Gibbs and Candes 2021): the share of misses
+ * to aim at after one more interval, which was missed or not.  Outside 0..1
+ * the interval is to be infinite (<= 0) or empty (>= 1).  Then over T steps
+ * |mean missed - target| <= (max(first, 1 - first) + rate) / (rate T),
+ * whatever the data.
+ */
+extern double pgaml_ml_adaptive_step(double share, double target, double rate, bool missed);
 
 /* Quantile of the standard normal distribution, 0 < p < 1 (Wichura 1988, AS 241, PPND7). */
 extern double pgaml_ml_normal_quantile(double p);

@@ -41,7 +41,15 @@ pgaml_ml_stages_free(MlStages *stages)
 		return;
 	allocator = stages->allocator;
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
-		allocator.free(allocator.state, stages->scores[kind]);
+	{
+		allocator.free(allocator.state, stages->pooled[kind].values);
+		for (int size = 0; size < ML_SIZE_GROUPS; size++)
+			allocator.free(allocator.state, stages->sized[kind][size].values);
+	}
+	for (int kind = 0; kind < ML_STAGE_WARM_COUNT; kind++)
+		pgaml_ml_own_scores_free(&stages->own[kind], &allocator);
+	allocator.free(allocator.state, stages->few.values);
+	pgaml_ml_novelty_free(&stages->novelty, &allocator);
 	allocator.free(allocator.state, stages->feature_min);
 	allocator.free(allocator.state, stages->feature_max);
 	allocator.free(allocator.state, stages->plans);
@@ -64,6 +72,12 @@ valid_layout(const MlStageLayout *layout)
 }
 
 static bool
+valid_share(double share)
+{
+	return share >= 0.0 && share <= 1.0;
+}
+
+static bool
 valid_numbers(const MlStages *stages)
 {
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
@@ -71,20 +85,26 @@ valid_numbers(const MlStages *stages)
 		if (!isfinite(stages->smear[kind]) || stages->smear[kind] < 0.0)
 			return false;
 		for (int group = 0; group < ML_SIZE_GROUPS; group++)
-			if (!(stages->confidence[kind][group] >= 0.0 && stages->confidence[kind][group] <= 1.0))
+			if (!valid_share(stages->confidence[kind][group]))
 				return false;
-		for (int32_t i = 0; i < stages->nscores[kind]; i++)
-			if (!isfinite(stages->scores[kind][i]) || stages->scores[kind][i] < 0.0 ||
-				(i > 0 && stages->scores[kind][i] < stages->scores[kind][i - 1]))
+		for (int size = 0; size < ML_SIZE_GROUPS; size++)
+			if (!pgaml_ml_scores_valid(&stages->sized[kind][size]))
 				return false;
+		if (!pgaml_ml_scores_valid(&stages->pooled[kind]))
+			return false;
 	}
+	for (int kind = 0; kind < ML_STAGE_WARM_COUNT; kind++)
+		if (!pgaml_ml_own_scores_valid(&stages->own[kind]))
+			return false;
+	for (int group = 0; group < ML_SPREAD_GROUPS; group++)
+		if (!valid_share(stages->shrink_warm[group]) || !valid_share(stages->shrink_own[group]))
+			return false;
 	if (!(isnan(stages->y_min) && isnan(stages->y_max)) &&
 		!(isfinite(stages->y_min) && isfinite(stages->y_max) && stages->y_min <= stages->y_max))
 		return false;
 	return isfinite(stages->global_median) && isfinite(stages->default_spread) && stages->default_spread >= 0.0 &&
 		isfinite(stages->line.intercept) && isfinite(stages->line.slope) && isfinite(stages->line.scale) &&
-		stages->shrink_warm >= 0.0 && stages->shrink_warm <= 1.0 &&
-		stages->shrink_cold >= 0.0 && stages->shrink_cold <= 1.0;
+		valid_share(stages->shrink_cold) && valid_share(stages->shrink_new) && pgaml_ml_scores_valid(&stages->few);
 }
 
 MlStatus
@@ -94,6 +114,8 @@ pgaml_ml_stages_validate(const MlStages *stages, MlError *error)
 		return pgaml_ml_fail(error, ML_E_FORMAT, "layout", "feature positions are out of range");
 	if (stages->warm_source != ML_SOURCE_HISTORY && stages->warm_source != ML_SOURCE_MODEL)
 		return pgaml_ml_fail(error, ML_E_FORMAT, "warm_source", "unknown source");
+	if (stages->own_source != ML_SOURCE_HISTORY && stages->own_source != ML_SOURCE_MODEL)
+		return pgaml_ml_fail(error, ML_E_FORMAT, "own_source", "unknown source");
 	if (stages->cold_source != ML_SOURCE_PLANNER && stages->cold_source != ML_SOURCE_MODEL)
 		return pgaml_ml_fail(error, ML_E_FORMAT, "cold_source", "unknown source");
 	if (!valid_numbers(stages))
@@ -106,6 +128,8 @@ pgaml_ml_stages_validate(const MlStages *stages, MlError *error)
 			return pgaml_ml_fail(error, ML_E_FORMAT, "plans", "plan ids are not ascending");
 	if (pgaml_ml_model_features(stages->model) != stages->layout.nfeatures)
 		return pgaml_ml_fail(error, ML_E_FORMAT, "model", "the learner has another number of features");
+	if (!pgaml_ml_novelty_valid(&stages->novelty, stages->model))
+		return pgaml_ml_fail(error, ML_E_FORMAT, "novelty", "its sets do not fit the learner");
 	return ML_OK;
 }
 
@@ -115,12 +139,11 @@ write_scalars(MlWriter *out, const MlStages *stages)
 	const MlStageLayout *layout = &stages->layout;
 	const uint32_t places[] = {
 		layout->feature_version, stages->absolute, layout->nfeatures, layout->lag_center, layout->lag_spread,
-		layout->lag_runs, layout->cost, stages->warm_source, stages->cold_source
+		layout->lag_runs, layout->cost, stages->warm_source, stages->own_source, stages->cold_source
 	};
 	const double numbers[] = {
-		stages->shrink_warm, stages->shrink_cold, stages->global_median, stages->y_min, stages->y_max,
-		stages->default_spread, stages->line.intercept, stages->line.slope, stages->line.scale,
-		stages->line.x_min, stages->line.x_max
+		stages->shrink_cold, stages->shrink_new, stages->global_median, stages->y_min, stages->y_max, stages->default_spread,
+		stages->line.intercept, stages->line.slope, stages->line.scale, stages->line.x_min, stages->line.x_max
 	};
 
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
@@ -129,6 +152,11 @@ write_scalars(MlWriter *out, const MlStages *stages)
 		pgaml_ml_write(out, layout->roles[i], 1);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		pgaml_ml_write_f64(out, numbers[i]);
+	for (int group = 0; group < ML_SPREAD_GROUPS; group++)
+	{
+		pgaml_ml_write_f64(out, stages->shrink_warm[group]);
+		pgaml_ml_write_f64(out, stages->shrink_own[group]);
+	}
 }
 
 static void
@@ -140,12 +168,11 @@ read_scalars(MlReader *in, MlStages *stages)
 		&layout->lag_runs, &layout->cost
 	};
 	double	   *numbers[] = {
-		&stages->shrink_warm, &stages->shrink_cold, &stages->global_median, &stages->y_min, &stages->y_max,
-		&stages->default_spread, &stages->line.intercept, &stages->line.slope, &stages->line.scale,
-		&stages->line.x_min, &stages->line.x_max
+		&stages->shrink_cold, &stages->shrink_new, &stages->global_median, &stages->y_min, &stages->y_max, &stages->default_spread,
+		&stages->line.intercept, &stages->line.slope, &stages->line.scale, &stages->line.x_min, &stages->line.x_max
 	};
 	uint32_t	absolute;
-	uint32_t	sources[2];
+	MlSource   *sources[] = {&stages->warm_source, &stages->own_source, &stages->cold_source};
 
 	layout->feature_version = pgaml_ml_read(in, 4);
 	absolute = pgaml_ml_read(in, 4);
@@ -153,14 +180,59 @@ read_scalars(MlReader *in, MlStages *stages)
 	stages->absolute = absolute == 1;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
 		*places[i] = (int32_t) pgaml_ml_read(in, 4);
-	for (int i = 0; i < 2; i++)
-		sources[i] = pgaml_ml_read(in, 4);
-	stages->warm_source = sources[0] <= ML_SOURCE_PLANNER ? (MlSource) sources[0] : ML_SOURCE_NONE;
-	stages->cold_source = sources[1] <= ML_SOURCE_PLANNER ? (MlSource) sources[1] : ML_SOURCE_NONE;
+	for (int i = 0; i < 3; i++)
+	{
+		uint32_t	source = (uint32_t) pgaml_ml_read(in, 4);
+
+		*sources[i] = source <= ML_SOURCE_PLANNER ? (MlSource) source : ML_SOURCE_NONE;
+	}
 	for (int i = 0; i < layout->nfeatures && i < ML_STAGE_MAX_FEATURES; i++)
 		layout->roles[i] = (uint8_t) pgaml_ml_read(in, 1);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		*numbers[i] = pgaml_ml_read_f64(in);
+	for (int group = 0; group < ML_SPREAD_GROUPS; group++)
+	{
+		stages->shrink_warm[group] = pgaml_ml_read_f64(in);
+		stages->shrink_own[group] = pgaml_ml_read_f64(in);
+	}
+}
+
+static void
+write_scores(MlWriter *out, const MlScores *scores)
+{
+	pgaml_ml_write(out, (uint32_t) scores->n, 4);
+	pgaml_ml_write(out, (uint32_t) scores->each, 4);
+	for (int32_t i = 0; i < scores->n; i++)
+		pgaml_ml_write_f32(out, scores->values[i]);
+}
+
+static void
+write_calibration(MlWriter *out, const MlStages *stages)
+{
+	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
+	{
+		pgaml_ml_write_f64(out, stages->smear[kind]);
+		for (int group = 0; group < ML_SIZE_GROUPS; group++)
+			pgaml_ml_write_f64(out, stages->confidence[kind][group]);
+		write_scores(out, &stages->pooled[kind]);
+		for (int size = 0; size < ML_SIZE_GROUPS; size++)
+			write_scores(out, &stages->sized[kind][size]);
+	}
+	write_scores(out, &stages->few);
+	for (int kind = 0; kind < ML_STAGE_WARM_COUNT; kind++)
+	{
+		const MlOwnScores *own = &stages->own[kind];
+
+		pgaml_ml_write(out, (uint32_t) own->n, 4);
+		pgaml_ml_write(out, (uint32_t) own->total, 4);
+		for (int32_t i = 0; i < own->n; i++)
+		{
+			pgaml_ml_write(out, (uint64_t) own->key[i], 8);
+			pgaml_ml_write(out, (uint32_t) (own->start[i + 1] - own->start[i]), 4);
+		}
+		for (int32_t i = 0; i < own->total; i++)
+			pgaml_ml_write_f32(out, own->values[i]);
+	}
 }
 
 static void
@@ -170,15 +242,7 @@ write_all(MlWriter *out, const MlStages *stages, const uint8_t *model, size_t mo
 	pgaml_ml_write(out, FORMAT_VERSION, 4);
 	pgaml_ml_write(out, 0, 8);	/* length, filled in by the caller */
 	write_scalars(out, stages);
-	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
-	{
-		pgaml_ml_write_f64(out, stages->smear[kind]);
-		for (int group = 0; group < ML_SIZE_GROUPS; group++)
-			pgaml_ml_write_f64(out, stages->confidence[kind][group]);
-		pgaml_ml_write(out, (uint32_t) stages->nscores[kind], 4);
-		for (int32_t i = 0; i < stages->nscores[kind]; i++)
-			pgaml_ml_write_f64(out, stages->scores[kind][i]);
-	}
+	write_calibration(out, stages);
 	for (int32_t i = 0; i < stages->layout.nfeatures; i++)
 	{
 		pgaml_ml_write_f32(out, stages->feature_min[i]);
@@ -187,6 +251,10 @@ write_all(MlWriter *out, const MlStages *stages, const uint8_t *model, size_t mo
 	pgaml_ml_write(out, (uint32_t) stages->nplans, 4);
 	for (int32_t i = 0; i < stages->nplans; i++)
 		pgaml_ml_write(out, (uint64_t) stages->plans[i], 8);
+	pgaml_ml_write(out, (uint32_t) stages->novelty.nsets, 4);
+	pgaml_ml_write_f64(out, stages->novelty.usual);
+	if (stages->novelty.nsets > 0)
+		pgaml_ml_write_bytes(out, stages->novelty.bits, (size_t) stages->novelty.nsets * ML_NOVELTY_BYTES);
 	pgaml_ml_write(out, (uint32_t) model_length, 4);
 	pgaml_ml_write_bytes(out, model, model_length);
 }
@@ -252,26 +320,100 @@ take_array(MlStages *stages, MlReader *in, uint32_t count, size_t size, MlStatus
 }
 
 static MlStatus
+read_scores(MlReader *in, MlStages *stages, MlScores *scores)
+{
+	uint32_t	n = pgaml_ml_read_count(in, ML_SCORES_MAX, 4);
+	MlStatus	status = ML_OK;
+
+	scores->each = (int32_t) pgaml_ml_read(in, 4);
+	if (n > in->left / 4)
+		in->failed = true;
+	scores->values = take_array(stages, in, n, sizeof(float), &status);
+	if (scores->values == NULL)
+		return status;
+	for (uint32_t i = 0; i < n; i++)
+		scores->values[i] = pgaml_ml_read_f32(in);
+	scores->n = (int32_t) n;
+	return ML_OK;
+}
+
+static MlStatus
+read_own_scores(MlReader *in, MlStages *stages, MlOwnScores *own)
+{
+	uint32_t	n = pgaml_ml_read_count(in, ML_SCORES_TOTAL, 12);
+	uint32_t	total = (uint32_t) pgaml_ml_read(in, 4);
+	uint32_t	sum = 0;
+	MlStatus	status = ML_OK;
+
+	if (n > in->left / 12 || total > ML_SCORES_TOTAL || total > (in->left - (size_t) n * 12) / 4)
+		in->failed = true;
+	own->key = take_array(stages, in, n, sizeof(int64_t), &status);
+	own->start = take_array(stages, in, n + 1, sizeof(int32_t), &status);
+	own->values = take_array(stages, in, total, sizeof(float), &status);
+	if (own->key == NULL || own->start == NULL || own->values == NULL)
+		return status;
+	own->start[0] = 0;
+	for (uint32_t i = 0; i < n; i++)
+	{
+		uint32_t	count;
+
+		own->key[i] = (int64_t) pgaml_ml_read(in, 8);
+		count = (uint32_t) pgaml_ml_read(in, 4);
+		if (count > total - sum)
+			in->failed = true;
+		sum = in->failed ? sum : sum + count;
+		own->start[i + 1] = (int32_t) sum;
+	}
+	if (sum != total)
+		in->failed = true;
+	for (uint32_t i = 0; i < total; i++)
+		own->values[i] = pgaml_ml_read_f32(in);
+	own->n = (int32_t) n;
+	own->total = (int32_t) total;
+	return ML_OK;
+}
+
+static MlStatus
 read_calibration(MlReader *in, MlStages *stages)
 {
 	MlStatus	status = ML_OK;
 
-	for (int kind = 0; kind < ML_STAGE_COUNT && status == ML_OK; kind++)
+	for (int kind = 0; kind < ML_STAGE_COUNT && status == ML_OK && !in->failed; kind++)
 	{
-		uint32_t	n;
-
 		stages->smear[kind] = pgaml_ml_read_f64(in);
 		for (int group = 0; group < ML_SIZE_GROUPS; group++)
 			stages->confidence[kind][group] = pgaml_ml_read_f64(in);
-		n = pgaml_ml_read_count(in, ML_STAGE_MAX_SCORES, 8);
-		stages->scores[kind] = take_array(stages, in, n, sizeof(double), &status);
-		if (stages->scores[kind] == NULL)
-			break;
-		for (uint32_t i = 0; i < n; i++)
-			stages->scores[kind][i] = pgaml_ml_read_f64(in);
-		stages->nscores[kind] = (int32_t) n;
+		status = read_scores(in, stages, &stages->pooled[kind]);
+		for (int size = 0; size < ML_SIZE_GROUPS && status == ML_OK; size++)
+			status = read_scores(in, stages, &stages->sized[kind][size]);
 	}
+	if (status == ML_OK)
+		status = read_scores(in, stages, &stages->few);
+	for (int kind = 0; kind < ML_STAGE_WARM_COUNT && status == ML_OK && !in->failed; kind++)
+		status = read_own_scores(in, stages, &stages->own[kind]);
 	return status;
+}
+
+static MlStatus
+read_novelty(MlReader *in, MlStages *stages)
+{
+	MlNovelty  *novelty = &stages->novelty;
+	uint32_t	nsets = (uint32_t) pgaml_ml_read(in, 4);
+	MlStatus	status = ML_OK;
+
+	novelty->usual = pgaml_ml_read_f64(in);
+	if (nsets > ML_NOVELTY_SETS || in->left / ML_NOVELTY_BYTES < nsets)
+		in->failed = true;
+	if (in->failed || nsets == 0)
+		return ML_OK;
+	novelty->bits = take_array(stages, in, nsets, ML_NOVELTY_BYTES, &status);
+	if (novelty->bits == NULL)
+		return status;
+	novelty->nsets = (int32_t) nsets;
+	memcpy(novelty->bits, in->at, (size_t) nsets * ML_NOVELTY_BYTES);
+	in->at += (size_t) nsets * ML_NOVELTY_BYTES;
+	in->left -= (size_t) nsets * ML_NOVELTY_BYTES;
+	return ML_OK;
 }
 
 static MlStatus
@@ -335,6 +477,8 @@ pgaml_ml_stages_decode(const uint8_t *bytes, size_t length, const MlAllocator *a
 		status = read_calibration(&in, stages);
 	if (status == ML_OK && !in.failed)
 		status = read_ranges_and_plans(&in, stages);
+	if (status == ML_OK && !in.failed)
+		status = read_novelty(&in, stages);
 	if (status == ML_E_NOMEM)
 		(void) pgaml_ml_nomem(error, "pgaml_ml_stages_decode");
 	if (status == ML_OK && in.failed)

@@ -34,14 +34,16 @@ pgaml_ml_stages_explain(const MlStages *stages, const float *row, const MlAlloca
 	if (!out->answered)
 		return ML_OK;
 	out->start = sum = terms.start;
-	out->from_history = !terms.hide;
+	out->from_history = pgaml_ml_stage_needs_lags(out->kind);
 	out->learner = terms.shrink != 0.0;
 	if (out->learner)
 	{
 		MlStatus	status;
 
-		if (terms.hide)
+		if (!out->from_history)
 			pgaml_ml_stage_hide(&stages->layout, seen);
+		else
+			pgaml_ml_stage_hide_own(&stages->layout, seen);
 		status = pgaml_ml_explain(stages->model, seen, 1, allocator, NULL, &out->base, contributions, error);
 		if (status != ML_OK)
 			return status;

@@ -3,10 +3,10 @@
  *		Fits the stages, decides which of them serves, calibrates intervals.
  *
  * Order of work: what the training part says by itself (median, cost line,
- * ranges, plans), the learner on departures with lags hidden at random,
- * then the calibration part (shrinkage, scores, choice).  stages_report.c
- * measures the result on the test part.  Training, calibration and test rows
- * never mix.
+ * ranges, plans); statements left out in turn (stages_cross.c); the learner
+ * on departures, each row seen in one of three ways at random; the
+ * calibration part (stages_calibrate.c); the test part (stages_report.c).
+ * Training, calibration and test rows never mix.
  *-------------------------------------------------------------------------
  */
 #include "ml/stages_internal.h"
@@ -18,22 +18,22 @@
 #include "ml/core_internal.h"
 #include "ml/stages_fit_internal.h"
 
-/* The learner serves when its held-out error is below this share of the simpler stage's. */
-#define MUST_WIN_WARM	0.90	/* a statement's own recent runs are hard to beat, and chance looks like a small win */
-#define MUST_WIN_COLD	0.98
 #define SPREAD_DEFAULT	0.5		/* log; when nothing at all is known */
+#define NOVELTY_STEPS	200		/* elementary steps to look at one row */
+#define NOVELTY_USUAL_MAX 0.7	/* beyond this the learner's paths tell nothing */
 #define SPREAD_UNKNOWN	1.0		/* log; error of a learner that met no row of this server */
 
+/* Leaving statements out comes before the fit and never takes more rows, so the larger of the two counts. */
 size_t
 pgaml_ml_stages_memory(const MlParams *params, int64_t nrows, int32_t nfeatures)
 {
 	size_t		model = pgaml_ml_train_memory(params, nrows, nfeatures);
 	size_t		per_row = (size_t) nfeatures * sizeof(float)	/* gathered columns */
-		+ sizeof(double) * (ML_STAGE_COUNT + ML_BASE_COUNT + 6);
+		+ sizeof(double) * (2 * ML_STAGE_COUNT + ML_BASE_COUNT + 10);
+	size_t		fixed = sizeof(float) * (ML_STAGE_WARM_COUNT * ML_SCORES_TOTAL + ML_STAGE_COUNT * 2 * ML_SCORES_MAX) +
+		ML_NOVELTY_SETS * ML_NOVELTY_BYTES;
 
-	if (model == SIZE_MAX || (uint64_t) nrows > (SIZE_MAX - model) / per_row / 2)
-		return SIZE_MAX;
-	return model + per_row * (size_t) nrows;
+	return pgaml_ml_size_add(pgaml_ml_size_add(model, fixed), pgaml_ml_size_mul(per_row, (size_t) nrows));
 }
 
 static MlStatus
@@ -79,20 +79,32 @@ list_parts(MlFit *fit)
 	return ML_OK;
 }
 
+/* 1 / sqrt(rows) for every statement: one with ten thousand runs does not drown one with ten. */
+static MlStatus
+weigh_statements(MlFit *fit)
+{
+	int64_t		n = fit->n[ML_PART_TRAIN];
+	int32_t		ngroups = fit->data->ngroups;
+	double		sum = 0.0;
+
+	fit->weight = pgaml_ml_alloc_zero(fit->allocator, ngroups, sizeof(float));
+	if (fit->weight == NULL)
+		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
+	for (int64_t i = 0; i < n; i++)
+		fit->weight[fit->data->group[fit->rows[ML_PART_TRAIN][i]]] += 1.0f;
+	for (int32_t g = 0; g < ngroups; g++)
+		sum += sqrt(fit->weight[g]);
+	for (int32_t g = 0; g < ngroups; g++)
+		if (fit->weight[g] > 0.0f)
+			fit->weight[g] = (float) (n / sum / sqrt(fit->weight[g]));
+	return ML_OK;
+}
+
 static int
 compare_int64(const void *a, const void *b)
 {
 	int64_t		x = *(const int64_t *) a;
 	int64_t		y = *(const int64_t *) b;
-
-	return (x > y) - (x < y);
-}
-
-static int
-compare_double(const void *a, const void *b)
-{
-	double		x = *(const double *) a;
-	double		y = *(const double *) b;
 
 	return (x > y) - (x < y);
 }
@@ -122,6 +134,19 @@ learn_plans(MlFit *fit)
 	return stages->plans ? ML_OK : pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 }
 
+void
+pgaml_ml_range(const float *column, const int64_t *rows, int64_t n, float *low, float *high)
+{
+	*low = *high = NAN;
+	for (int64_t i = 0; i < n; i++)
+	{
+		float		x = column[rows != NULL ? rows[i] : i];
+
+		*low = isnan(*low) || x < *low ? x : *low;
+		*high = isnan(*high) || x > *high ? x : *high;
+	}
+}
+
 static MlStatus
 learn_ranges(MlFit *fit)
 {
@@ -133,20 +158,8 @@ learn_ranges(MlFit *fit)
 	if (stages->feature_min == NULL || stages->feature_max == NULL)
 		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	for (int32_t j = 0; j < nfeatures; j++)
-	{
-		float		low = NAN;
-		float		high = NAN;
-
-		for (int64_t i = 0; i < fit->n[ML_PART_TRAIN]; i++)
-		{
-			float		x = fit->data->columns[j][fit->rows[ML_PART_TRAIN][i]];
-
-			low = isnan(low) || x < low ? x : low;
-			high = isnan(high) || x > high ? x : high;
-		}
-		stages->feature_min[j] = low;
-		stages->feature_max[j] = high;
-	}
+		pgaml_ml_range(fit->data->columns[j], fit->rows[ML_PART_TRAIN], fit->n[ML_PART_TRAIN],
+					   &stages->feature_min[j], &stages->feature_max[j]);
 	return ML_OK;
 }
 
@@ -161,9 +174,10 @@ learn_scale(MlFit *fit)
 	double	   *y = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
 	double	   *spread = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
 	float	   *cost = pgaml_ml_alloc(fit->allocator, n, sizeof(float));
+	float	   *weight = pgaml_ml_alloc(fit->allocator, n, sizeof(float));
 	MlStatus	status = ML_OK;
 
-	if (y == NULL || spread == NULL || cost == NULL)
+	if (y == NULL || spread == NULL || cost == NULL || weight == NULL)
 		status = pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	else
 	{
@@ -176,6 +190,7 @@ learn_scale(MlFit *fit)
 
 			y[i] = data->target[row];
 			cost[i] = data->columns[fit->layout->cost][row];
+			weight[i] = fit->weight[data->group[row]];
 			stages->y_min = fmin(stages->y_min, y[i]);
 			stages->y_max = fmax(stages->y_max, y[i]);
 			if (isfinite(s))
@@ -184,7 +199,7 @@ learn_scale(MlFit *fit)
 		status = pgaml_ml_weighted_quantile(y, NULL, n, 0.5, fit->allocator,
 											&stages->global_median, fit->error);
 		if (status == ML_OK)
-			status = pgaml_ml_robust_line(cost, y, NULL, n, fit->allocator, &stages->line, fit->error);
+			status = pgaml_ml_robust_line(cost, y, weight, n, fit->allocator, &stages->line, fit->error);
 		if (status == ML_OK && !isfinite(stages->line.intercept))	/* no plan is known at all */
 			stages->line = (MlLine) {stages->global_median, 0.0, SPREAD_DEFAULT, 0.0, 0.0};
 		stages->default_spread = SPREAD_DEFAULT;
@@ -192,18 +207,45 @@ learn_scale(MlFit *fit)
 			status = pgaml_ml_weighted_quantile(spread, NULL, nspread, 0.5, fit->allocator,
 												&stages->default_spread, fit->error);
 	}
+	pgaml_ml_release(fit->allocator, weight);
 	pgaml_ml_release(fit->allocator, cost);
 	pgaml_ml_release(fit->allocator, spread);
 	pgaml_ml_release(fit->allocator, y);
 	return status;
 }
 
-/* Copy the training rows together; hide the lags of every other one; subtract the start. */
+bool
+pgaml_ml_validates(int32_t group)
+{
+	return group % ML_VALIDATION_EVERY == ML_VALIDATION_EVERY / 2;
+}
+
+const uint8_t *
+pgaml_ml_validation(const MlFit *fit, const uint8_t *validation, int64_t n, int32_t statements)
+{
+	int64_t		aside = 0;
+
+	for (int64_t i = 0; i < n; i++)
+		aside += validation[i];
+	return fit->params->type == ML_GRADIENT_BOOSTING && fit->params->early_stopping_rounds > 0 &&
+		statements >= ML_VALIDATION_MIN && aside > 0 && aside <= n / 2 ? validation : NULL;
+}
+
+/* Rows as the learner sees them. */
+typedef struct Shown
+{
+	float	   *values;			/* column after column */
+	const float **columns;
+	double	   *departure;
+	float	   *weight;
+	uint8_t    *validation;
+} Shown;
+
+/* Copy the training rows together, each in one of the three ways it may be asked for. */
 static void
-fill_training(MlFit *fit, float *values, double *departure)
+show_rows(MlFit *fit, Shown *shown)
 {
 	const MlStageLayout *layout = fit->layout;
-	const MlStages *stages = fit->stages;
 	int64_t		n = fit->n[ML_PART_TRAIN];
 	float		row[ML_STAGE_MAX_FEATURES];
 	MlRng		rng;
@@ -212,18 +254,23 @@ fill_training(MlFit *fit, float *values, double *departure)
 	for (int64_t i = 0; i < n; i++)
 	{
 		int64_t		from = fit->rows[ML_PART_TRAIN][i];
-		bool		hide = (pgaml_ml_rng_next(&rng) >> 63) != 0;
-		double		start;
+		int32_t		group = fit->data->group[from];
+		uint64_t	bits = pgaml_ml_rng_next(&rng) >> 62;
+		bool		cold = bits < 2;
 
 		for (int32_t j = 0; j < layout->nfeatures; j++)
 			row[j] = fit->data->columns[j][from];
-		hide = hide || !pgaml_ml_stage_warm(layout, row);
-		start = pgaml_ml_stage_center(stages, hide ? ML_STAGE_PLANNER : ML_STAGE_HISTORY, row, NULL);
-		departure[i] = fit->data->target[from] - start;
-		if (hide)
+		cold = cold || !pgaml_ml_stage_warm(layout, row);
+		shown->departure[i] = fit->data->target[from] -
+			pgaml_ml_stage_center(fit->stages, cold ? ML_STAGE_PLANNER : ML_STAGE_HISTORY, row, NULL);
+		if (cold)
 			pgaml_ml_stage_hide(layout, row);
+		else if (bits == 2)
+			pgaml_ml_stage_row_ahead(layout, fit->data, from, row);
 		for (int32_t j = 0; j < layout->nfeatures; j++)
-			values[(int64_t) j * n + i] = row[j];
+			shown->values[(int64_t) j * n + i] = row[j];
+		shown->weight[i] = cold ? fit->weight[group] : 1.0f;
+		shown->validation[i] = pgaml_ml_validates(group);
 	}
 }
 
@@ -232,133 +279,85 @@ learn_departures(MlFit *fit)
 {
 	int32_t		nfeatures = fit->layout->nfeatures;
 	int64_t		n = fit->n[ML_PART_TRAIN];
-	float	   *values = pgaml_ml_alloc(fit->allocator, n * nfeatures, sizeof(float));
-	double	   *departure = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
-	const float **columns = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float *));
+	Shown		shown = {
+		.values = pgaml_ml_alloc(fit->allocator, n * nfeatures, sizeof(float)),
+		.columns = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float *)),
+		.departure = pgaml_ml_alloc(fit->allocator, n, sizeof(double)),
+		.weight = pgaml_ml_alloc(fit->allocator, n, sizeof(float)),
+		.validation = pgaml_ml_alloc(fit->allocator, n, 1)
+	};
 	MlStatus	status;
 
-	if (values == NULL || departure == NULL || columns == NULL)
+	if (shown.values == NULL || shown.columns == NULL || shown.departure == NULL || shown.weight == NULL ||
+		shown.validation == NULL)
 		status = pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	else
 	{
-		MlDataset	data = {.nrows = n, .nfeatures = nfeatures, .columns = columns, .target = departure};
+		MlDataset	data = {
+			.nrows = n, .nfeatures = nfeatures, .columns = shown.columns, .target = shown.departure,
+			.weight = shown.weight
+		};
 
 		for (int32_t j = 0; j < nfeatures; j++)
-			columns[j] = values + (int64_t) j * n;
-		fill_training(fit, values, departure);
+			shown.columns[j] = shown.values + (int64_t) j * n;
+		show_rows(fit, &shown);
+		data.validation = pgaml_ml_validation(fit, shown.validation, n, fit->data->ngroups);
 		status = pgaml_ml_train(&data, fit->params, fit->allocator, fit->stop,
 								&fit->stages->model, fit->error);
 	}
-	pgaml_ml_release(fit->allocator, columns);
-	pgaml_ml_release(fit->allocator, departure);
-	pgaml_ml_release(fit->allocator, values);
+	pgaml_ml_release(fit->allocator, shown.validation);
+	pgaml_ml_release(fit->allocator, shown.weight);
+	pgaml_ml_release(fit->allocator, shown.departure);
+	pgaml_ml_release(fit->allocator, shown.columns);
+	pgaml_ml_release(fit->allocator, shown.values);
 	return status;
 }
 
-/* Least-squares factor on the learner's departure, held within 0..1. */
+/* Share of unseen paths that one in ten rows of the calibration part exceeds. */
 static double
-shrink_factor(MlFit *fit, MlStageKind simple, MlStageKind with_model, const MlHeldOut *held)
+usual_novelty(MlFit *fit, MlTicker *ticker)
 {
-	double		above = 0.0;
-	double		below = 0.0;
+	int64_t		count[ML_NOVELTY_SETS + 1] = {0};
+	int64_t		n = fit->n[ML_PART_CALIBRATE];
+	int64_t		above = n / 10;
+	float		row[ML_STAGE_MAX_FEATURES];
+	int32_t		nsets = fit->stages->novelty.nsets;
+	int32_t		k = nsets;
 
-	for (int64_t i = 0; i < held->n; i++)
+	for (int64_t i = 0; i < n && !pgaml_ml_tick(ticker, NOVELTY_STEPS); i++)
 	{
-		double		d = held->center[with_model][i] - held->center[simple][i];
-
-		if (!isfinite(d))
-			continue;
-		above += d * (held->y[i] - held->center[simple][i]);
-		below += d * d;
+		for (int32_t j = 0; j < fit->layout->nfeatures; j++)
+			row[j] = fit->data->columns[j][fit->rows[ML_PART_CALIBRATE][i]];
+		pgaml_ml_stage_hide(fit->layout, row);
+		count[(int32_t) (pgaml_ml_novelty_unseen(&fit->stages->novelty, fit->stages->model, row) * nsets + 0.5)]++;
 	}
-	if (held->n == 0 || below <= 0.0)
-		return fit->n[ML_PART_CALIBRATE] == 0 ? 1.0 : 0.0;
-	return fmin(1.0, fmax(0.0, above / below));
+	for (; k > 0 && above >= count[k]; k--)
+		above -= count[k];
+	return fmin((double) k / nsets, NOVELTY_USUAL_MAX);
 }
 
-/* Keep the ascending scores of one stage, thinned to evenly spaced order statistics. */
+/* Which paths the training rows take, cold as novelty is asked for. */
 static MlStatus
-keep_scores(MlFit *fit, MlStageKind kind, const MlHeldOut *held)
+learn_novelty(MlFit *fit)
 {
-	MlStages   *stages = fit->stages;
-	double	   *all = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
-	double		smear = 0.0;
-	int64_t		n = 0;
-	int64_t		kept;
+	MlNovelty  *novelty = &fit->stages->novelty;
+	float		row[ML_STAGE_MAX_FEATURES];
+	MlTicker	ticker = {.stop = fit->stop, .progress = 1.0};
+	MlStatus	status = pgaml_ml_novelty_create(novelty, fit->stages->model, fit->allocator, fit->error);
 
-	if (all == NULL)
-		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
-	for (int64_t i = 0; i < held->n; i++)
-	{
-		double		residual = held->y[i] - held->center[kind][i];
-
-		if (!isfinite(residual) || !held->single[i])
-			continue;
-		smear += exp(fmin(residual, ML_SMEAR_MAX));
-		all[n++] = fabs(residual) / held->scale[kind][i];
-	}
-	qsort(all, n, sizeof(double), compare_double);
-	kept = n < ML_STAGE_MAX_SCORES ? n : ML_STAGE_MAX_SCORES;
-	stages->scores[kind] = pgaml_ml_alloc(fit->allocator, kept, sizeof(double));
-	if (stages->scores[kind] != NULL)
-		for (int64_t i = 0; i < kept; i++)
-			stages->scores[kind][i] = all[kept < n ? (int64_t) ((i + 1.0) * n / kept) - 1 : i];
-	stages->nscores[kind] = stages->scores[kind] ? (int32_t) kept : 0;
-	stages->smear[kind] = n > 0 ? smear / n : 1.0;
-	fit->report->calibration[kind] = n;
-	pgaml_ml_release(fit->allocator, all);
-	return stages->scores[kind] ? ML_OK : pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
-}
-
-/* The learner serves only where it clearly wins; without evidence the simpler stage does. */
-static MlSource
-choose_source(MlStageKind simple, MlStageKind with_model, MlSource otherwise, double must_win,
-			  const MlHeldOut *held)
-{
-	double		simple_error = 0.0;
-	double		model_error = 0.0;
-	int64_t		n = 0;
-
-	for (int64_t i = 0; i < held->n; i++)
-	{
-		if (!isfinite(held->center[simple][i]) || !isfinite(held->center[with_model][i]))
-			continue;
-		simple_error += fabs(held->y[i] - held->center[simple][i]);
-		model_error += fabs(held->y[i] - held->center[with_model][i]);
-		n++;
-	}
-	return n > 0 && model_error < must_win * simple_error ? ML_SOURCE_MODEL : otherwise;
-}
-
-/* Shrink, score and choose on the calibration part. */
-static MlStatus
-calibrate(MlFit *fit)
-{
-	MlStages   *stages = fit->stages;
-	MlHeldOut	held;
-	MlStatus	status;
-
-	stages->shrink_warm = stages->shrink_cold = 1.0;
-	status = pgaml_ml_held_out(fit, ML_PART_CALIBRATE, &held);
-	if (status != ML_OK)
+	if (status != ML_OK || novelty->nsets == 0)
 		return status;
-	if (!stages->absolute)
+	for (int64_t i = 0; i < fit->n[ML_PART_TRAIN]; i++)
 	{
-		stages->shrink_warm = shrink_factor(fit, ML_STAGE_HISTORY, ML_STAGE_MODEL_WARM, &held);
-		stages->shrink_cold = shrink_factor(fit, ML_STAGE_PLANNER, ML_STAGE_MODEL_COLD, &held);
-		pgaml_ml_held_out_free(fit, &held);
-		status = pgaml_ml_held_out(fit, ML_PART_CALIBRATE, &held);
-		if (status != ML_OK)
-			return status;
+		if (pgaml_ml_tick(&ticker, NOVELTY_STEPS))
+			return pgaml_ml_stopped(fit->error, "pgaml_ml_stages_fit");
+		for (int32_t j = 0; j < fit->layout->nfeatures; j++)
+			row[j] = fit->data->columns[j][fit->rows[ML_PART_TRAIN][i]];
+		pgaml_ml_stage_hide(fit->layout, row);
+		pgaml_ml_novelty_learn(novelty, fit->stages->model, row);
 	}
-	for (int kind = 0; kind < ML_STAGE_COUNT && status == ML_OK; kind++)
-		status = keep_scores(fit, kind, &held);
-	stages->warm_source = choose_source(ML_STAGE_HISTORY, ML_STAGE_MODEL_WARM, ML_SOURCE_HISTORY,
-										 MUST_WIN_WARM, &held);
-	stages->cold_source = choose_source(ML_STAGE_PLANNER, ML_STAGE_MODEL_COLD, ML_SOURCE_PLANNER,
-										 MUST_WIN_COLD, &held);
-	pgaml_ml_held_out_free(fit, &held);
-	return status;
+	novelty->usual = usual_novelty(fit, &ticker);
+	return ML_OK;
 }
 
 /* Everything behind the learner; it is fitted here unless there already is one. */
@@ -368,21 +367,28 @@ run_fit(MlFit *fit)
 	MlStatus	status = list_parts(fit);
 
 	if (status == ML_OK)
+		status = weigh_statements(fit);
+	if (status == ML_OK)
 		status = learn_scale(fit);
 	if (status == ML_OK)
 		status = learn_ranges(fit);
 	if (status == ML_OK)
 		status = learn_plans(fit);
+	if (status == ML_OK)
+		status = pgaml_ml_stages_cross(fit);
 	if (status == ML_OK && fit->stages->model == NULL)
 		status = learn_departures(fit);
 	if (status == ML_OK)
-		status = calibrate(fit);
+		status = learn_novelty(fit);
+	if (status == ML_OK)
+		status = pgaml_ml_stages_calibrate(fit);
 	if (status == ML_OK)
 		status = pgaml_ml_stages_measure(fit);
 	if (status == ML_OK)
 		status = pgaml_ml_stages_validate(fit->stages, fit->error);
 	for (int p = 0; p < 3; p++)
 		pgaml_ml_release(fit->allocator, fit->rows[p]);
+	pgaml_ml_release(fit->allocator, fit->weight);
 	return status;
 }
 
@@ -394,19 +400,18 @@ adopt_unseen(MlFit *fit)
 	int32_t		nfeatures = fit->layout->nfeatures;
 
 	stages->warm_source = fit->report->warm_source = ML_SOURCE_HISTORY;
+	stages->own_source = fit->report->own_source = ML_SOURCE_HISTORY;
 	stages->cold_source = fit->report->cold_source = ML_SOURCE_MODEL;
-	stages->shrink_warm = stages->shrink_cold = fit->report->shrink_warm = fit->report->shrink_cold = 1.0;
+	stages->shrink_cold = stages->shrink_new = fit->report->shrink_cold = fit->report->shrink_new = 1.0;
+	fit->report->shrink_warm = fit->report->shrink_own = 1.0;
+	for (int group = 0; group < ML_SPREAD_GROUPS; group++)
+		stages->shrink_warm[group] = stages->shrink_own[group] = 1.0;
 	fit->report->oob_rmse = pgaml_ml_model_oob_rmse(stages->model);
 	stages->y_min = stages->y_max = NAN;
 	stages->default_spread = SPREAD_DEFAULT;
 	stages->line.scale = SPREAD_UNKNOWN;
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
-	{
 		stages->smear[kind] = 1.0;
-		stages->scores[kind] = pgaml_ml_alloc(fit->allocator, 0, sizeof(double));
-		if (stages->scores[kind] == NULL)
-			return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_adopt");
-	}
 	stages->plans = pgaml_ml_alloc(fit->allocator, 0, sizeof(int64_t));
 	stages->feature_min = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float));
 	stages->feature_max = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float));
@@ -450,8 +455,10 @@ pgaml_ml_stages_adopt(MlModel *model, const MlStageLayout *layout, const MlStage
 					  const MlAllocator *allocator, const MlStop *stop, MlStages **out,
 					  MlStageReport *report, MlError *error)
 {
+	static const MlParams no_params = {0};	/* nothing is trained */
 	MlFit		fit = {
-		.data = data, .layout = layout, .allocator = allocator, .stop = stop, .report = report, .error = error
+		.data = data, .layout = layout, .params = &no_params, .allocator = allocator, .stop = stop,
+		.report = report, .error = error
 	};
 	MlStatus	status = ML_OK;
 
@@ -497,7 +504,14 @@ pgaml_ml_stages_judge(MlStages *stages, const MlStageData *data, const MlAllocat
 	if (status == ML_OK)
 		status = pgaml_ml_stages_measure(&fit);
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
-		report->calibration[kind] = stages->nscores[kind];
+		report->calibration[kind] = stages->pooled[kind].each > 0 ? stages->pooled[kind].n / stages->pooled[kind].each : 0;
+	for (int group = 0; group < ML_SPREAD_GROUPS; group++)
+	{
+		report->shrink_warm = fmax(report->shrink_warm, stages->shrink_warm[group]);
+		report->shrink_own = fmax(report->shrink_own, stages->shrink_own[group]);
+	}
+	report->shrink_cold = stages->shrink_cold;
+	report->shrink_new = stages->shrink_new;
 	for (int p = 0; p < 3; p++)
 		pgaml_ml_release(allocator, fit.rows[p]);
 	return status;

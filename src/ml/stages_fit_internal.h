@@ -1,13 +1,16 @@
 /*-------------------------------------------------------------------------
  * stages_fit_internal.h
- *		One run of pgaml_ml_stages_fit, shared by stages_fit.c and
- *		stages_report.c.
+ *		One run of pgaml_ml_stages_fit, shared by stages_fit.c,
+ *		stages_cross.c, stages_calibrate.c and stages_report.c.
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_ML_STAGES_FIT_INTERNAL_H
 #define PGAML_ML_STAGES_FIT_INTERNAL_H
 
 #include "ml/stages_internal.h"
+
+#define ML_VALIDATION_EVERY 10	/* every how manyth statement only decides when boosting stops */
+#define ML_VALIDATION_MIN	20	/* statements below which all are fitted */
 
 typedef struct MlFit
 {
@@ -20,7 +23,9 @@ typedef struct MlFit
 	MlError    *error;
 	MlStages   *stages;
 	int64_t		n[3];			/* rows by part */
-	int64_t    *rows[3];		/* their numbers */
+	int64_t    *rows[3];		/* their numbers, ascending */
+	float	   *weight;			/* [ngroups] of one training row where statements are to be told apart by their
+								 * plans: the mean over rows is 1, those of statements with many rows less */
 } MlFit;
 
 /* What every stage says of the rows of one part. */
@@ -29,15 +34,49 @@ typedef struct MlHeldOut
 	int64_t		n;
 	double	   *y;
 	uint8_t    *single;
-	double	   *center[ML_STAGE_COUNT]; /* NaN where the stage has no answer */
-	double	   *scale[ML_STAGE_COUNT];
+	uint8_t    *spread;			/* group of the statement's spread */
+	double	   *center[ML_STAGE_COUNT]; /* NaN where the stage has no answer or does not serve */
+	double	   *half[ML_STAGE_COUNT];	/* of the calibrated 90 % interval in the test part, NaN without one; in
+										 * the calibration part what errors are divided by */
 } MlHeldOut;
 
 /* Ask every stage; on failure nothing is left allocated. */
 extern MlStatus pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held);
 extern void pgaml_ml_held_out_free(MlFit *fit, MlHeldOut *held);
 
+/*
+ * Leave statements out in turn: how far cold answers are shrunk, what serves
+ * them, and how wrong they are.
+ */
+extern MlStatus pgaml_ml_stages_cross(MlFit *fit);
+
+/* Shrink, choose and calibrate the stages for warm rows on the calibration part. */
+extern MlStatus pgaml_ml_stages_calibrate(MlFit *fit);
+
 /* Fill the report and the confidence table from the test part. */
 extern MlStatus pgaml_ml_stages_measure(MlFit *fit);
+
+/* Is this statement one that boosting may validate on? */
+extern bool pgaml_ml_validates(int32_t group);
+
+/*
+ * These marks, where boosting is to stop early and the statements so marked
+ * are some but not most; else NULL.
+ */
+extern const uint8_t *pgaml_ml_validation(const MlFit *fit, const uint8_t *validation, int64_t n,
+										  int32_t statements);
+
+/* Log ms of the single executions before a row that its lags speak of, oldest first; how many. */
+extern int32_t pgaml_ml_recent_of(const MlStageLayout *layout, const MlStageData *data, int64_t row,
+								  float *recent);
+
+/* Least and largest value of some rows of a column (all: NULL); NaN when none is known. */
+extern void pgaml_ml_range(const float *column, const int64_t *rows, int64_t n, float *low, float *high);
+
+extern int64_t pgaml_ml_key_of(const MlStageData *data, int64_t row);
+
+/* Metrics of n answers p to y, NaN left out; half: of their 90 % intervals or NULL; single: what coverage counts, or NULL. */
+extern MlStatus pgaml_ml_stage_score(MlFit *fit, const double *y, const double *p, const double *half,
+									 const uint8_t *single, const float *weight, int64_t n, MlStageScore *out);
 
 #endif							/* PGAML_ML_STAGES_FIT_INTERNAL_H */

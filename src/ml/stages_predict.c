@@ -10,10 +10,18 @@
 #include <math.h>
 #include <string.h>
 
+#include "ml/adaptive_internal.h"
+
+#define SIZE_MIN_STATEMENTS 30	/* left out, that a size needs to speak for itself */
+#define FEW_RUNS_CAP	0.49	/* confidence in one or two runs */
+
 static const char *const source_names[] = {"none", "history", "model", "planner"};
-static const char *const stage_names[] = {"history", "model_warm", "model_cold", "planner"};
+static const char *const stage_names[] = {"history", "model_warm", "model_own", "model_cold", "planner"};
 static const char *const baseline_names[] = {
 	"global_median", "cost_only", "statement_median", "moving_average"
+};
+static const char *const interval_names[] = {
+	"parametric", "pooled", "size", "statement", "few_runs", "novel"
 };
 
 const char *
@@ -32,6 +40,12 @@ const char *
 pgaml_ml_baseline_name(MlBaseline baseline)
 {
 	return baseline_names[baseline];
+}
+
+const char *
+pgaml_ml_interval_name(MlIntervalGroup group)
+{
+	return interval_names[group];
 }
 
 const MlStageLayout *
@@ -66,13 +80,41 @@ pgaml_ml_stage_hide(const MlStageLayout *layout, float *row)
 			row[i] = NAN;
 }
 
+bool
+pgaml_ml_stage_needs_lags(MlStageKind kind)
+{
+	return (int) kind < ML_STAGE_WARM_COUNT;
+}
+
+void
+pgaml_ml_stage_hide_own(const MlStageLayout *layout, float *row)
+{
+	for (int i = 0; i < layout->nfeatures; i++)
+		if (layout->roles[i] == ML_ROLE_ALL)
+			row[i] = NAN;
+}
+
+const float *
+pgaml_ml_stage_view(const MlStageLayout *layout, MlStageKind kind, const float *row, float *scratch)
+{
+	if (kind == ML_STAGE_MODEL_OWN || kind == ML_STAGE_HISTORY)
+		return row;
+	memcpy(scratch, row, sizeof(float) * layout->nfeatures);
+	if (!pgaml_ml_stage_needs_lags(kind))
+		pgaml_ml_stage_hide(layout, scratch);
+	else
+		pgaml_ml_stage_hide_own(layout, scratch);
+	return scratch;
+}
+
 void
 pgaml_ml_stage_row_ahead(const MlStageLayout *layout, const MlStageData *data, int64_t i, float *row)
 {
 	int64_t		before = i > 0 && data->group[i - 1] == data->group[i] ? i - 1 : i;
 
 	for (int j = 0; j < layout->nfeatures; j++)
-		row[j] = data->columns[j][layout->roles[j] & ML_ROLE_PLAN ? before : i];
+		row[j] = layout->roles[j] == ML_ROLE_ALL ? NAN :
+			data->columns[j][layout->roles[j] & ML_ROLE_PLAN ? before : i];
 }
 
 int
@@ -83,19 +125,34 @@ pgaml_ml_size_group(double log_ms)
 	return log_ms < 4.605170186 /* 100 ms */ ? 1 : 2;
 }
 
-/* Cost line, or the median of everything where no plan is known. */
+int
+pgaml_ml_spread_group(const MlStageLayout *layout, const float *row)
+{
+	float		spread = row[layout->lag_spread];
+
+	if (spread < 0.25f)
+		return spread < 0.1f ? 0 : 1;
+	return spread < 0.6f ? 2 : 3;
+}
+
+double
+pgaml_ml_line_at(const MlLine *line, double otherwise, float cost)
+{
+	double		x = cost;
+
+	if (isnan(x))
+		return otherwise;
+	if (x < line->x_min)
+		x = line->x_min;
+	if (x > line->x_max)
+		x = line->x_max;
+	return line->intercept + line->slope * x;
+}
+
 static double
 cost_line(const MlStages *stages, const float *row)
 {
-	double		x = row[stages->layout.cost];
-
-	if (isnan(x))
-		return stages->global_median;
-	if (x < stages->line.x_min)
-		x = stages->line.x_min;
-	if (x > stages->line.x_max)
-		x = stages->line.x_max;
-	return stages->line.intercept + stages->line.slope * x;
+	return pgaml_ml_line_at(&stages->line, stages->global_median, row[stages->layout.cost]);
 }
 
 /* Into the range of training, where there is one. */
@@ -112,7 +169,7 @@ pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row)
 {
 	double		spread;
 
-	if (kind == ML_STAGE_MODEL_COLD || kind == ML_STAGE_PLANNER)
+	if (!pgaml_ml_stage_needs_lags(kind))
 		return 1.0;
 	spread = row[stages->layout.lag_spread];
 	if (isnan(spread))
@@ -120,32 +177,64 @@ pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row)
 	return spread > ML_SPREAD_FLOOR ? spread : ML_SPREAD_FLOOR;
 }
 
+/* More than a twentieth of a range beyond it counts as outside. */
+double
+pgaml_ml_stage_outside(const MlStageLayout *layout, const float *low, const float *high, const float *row)
+{
+	double		inside = 1.0;
+
+	for (int i = 0; i < layout->nfeatures; i++)
+	{
+		float		range = high[i] - low[i];
+		double		beyond = fmax((double) low[i] - row[i], (double) row[i] - high[i]) - 0.05 * range;
+
+		/* also where either is NaN */
+		if (!(beyond > 0.0) || (layout->roles[i] & ML_ROLE_PAST))
+			continue;
+		if (!(range > 0.0f))
+			range = fmaxf(fabsf(low[i]), 1.0f); /* it never changed */
+		inside *= 0.5 - 0.5 * fmin(beyond / range, 1.0);
+	}
+	return 1.0 - inside;
+}
+
+/* The less training saw that is like a row, the less its learner is believed. */
+static double
+cold_shrink(const MlStages *stages, const float *row)
+{
+	float		scratch[ML_STAGE_MAX_FEATURES];
+	double		seen;
+
+	if (stages->shrink_new == stages->shrink_cold)
+		return stages->shrink_cold;
+	seen = 1.0 - pgaml_ml_stage_outside(&stages->layout, stages->feature_min, stages->feature_max, row);
+	if (stages->novelty.nsets > 0)
+		seen *= 1.0 - pgaml_ml_novelty_unseen(&stages->novelty, stages->model,
+											  pgaml_ml_stage_view(&stages->layout, ML_STAGE_MODEL_COLD, row, scratch));
+	return stages->shrink_new + seen * (stages->shrink_cold - stages->shrink_new);
+}
+
 MlStageTerms
 pgaml_ml_stage_terms(const MlStages *stages, MlStageKind kind, const float *row)
 {
-	bool		warm = kind == ML_STAGE_HISTORY || kind == ML_STAGE_MODEL_WARM;
-	bool		learner = kind == ML_STAGE_MODEL_WARM || kind == ML_STAGE_MODEL_COLD;
-	MlStageTerms terms = {.hide = !warm, .clamped = kind != ML_STAGE_HISTORY};
+	MlStageTerms terms = {.kind = kind, .clamped = kind != ML_STAGE_HISTORY};
 
-	if (learner && stages->absolute)
-	{
+	if (kind == ML_STAGE_MODEL_COLD)
+		terms.shrink = cold_shrink(stages, row);
+	else if (kind == ML_STAGE_MODEL_WARM || kind == ML_STAGE_MODEL_OWN)
+		terms.shrink = (kind == ML_STAGE_MODEL_WARM ? stages->shrink_warm :
+						stages->shrink_own)[pgaml_ml_spread_group(&stages->layout, row)];
+	if (stages->absolute && terms.shrink > 0.0)
 		terms.shrink = 1.0;
-		return terms;
-	}
-	terms.start = warm ? row[stages->layout.lag_center] : cost_line(stages, row);
-	if (learner)
-		terms.shrink = warm ? stages->shrink_warm : stages->shrink_cold;
+	else
+		terms.start = pgaml_ml_stage_needs_lags(kind) ? row[stages->layout.lag_center] : cost_line(stages, row);
 	return terms;
 }
 
 const float *
 pgaml_ml_stage_row(const MlStages *stages, const MlStageTerms *terms, const float *row, float *scratch)
 {
-	if (!terms->hide)
-		return row;
-	memcpy(scratch, row, sizeof(float) * stages->layout.nfeatures);
-	pgaml_ml_stage_hide(&stages->layout, scratch);
-	return scratch;
+	return pgaml_ml_stage_view(&stages->layout, terms->kind, row, scratch);
 }
 
 double
@@ -155,43 +244,34 @@ pgaml_ml_stage_center(const MlStages *stages, MlStageKind kind, const float *row
 	double		y = terms.start;
 
 	if (terms.shrink != 0.0)
-		y += terms.shrink * pgaml_ml_predict(stages->model, pgaml_ml_stage_row(stages, &terms, row, scratch));
+		y += terms.shrink * pgaml_ml_predict(stages->model, pgaml_ml_stage_view(&stages->layout, kind, row, scratch));
 	return terms.clamped ? clamp(stages, y) : y;
+}
+
+/* Which stage answers, if any. */
+static bool
+choose(const MlStages *stages, const float *row, bool own_plan, MlStageKind *kind)
+{
+	*kind = ML_STAGE_HISTORY;	/* a run or two, still better than a cost */
+	if (pgaml_ml_stage_warm(&stages->layout, row))
+	{
+		MlSource	source = own_plan ? stages->own_source : stages->warm_source;
+		const double *shrink = own_plan ? stages->shrink_own : stages->shrink_warm;
+
+		if (source == ML_SOURCE_MODEL && shrink[pgaml_ml_spread_group(&stages->layout, row)] > 0.0)
+			*kind = own_plan ? ML_STAGE_MODEL_OWN : ML_STAGE_MODEL_WARM;
+		return true;
+	}
+	if (isfinite(row[stages->layout.lag_center]))
+		return true;
+	*kind = stages->cold_source == ML_SOURCE_MODEL ? ML_STAGE_MODEL_COLD : ML_STAGE_PLANNER;
+	return isfinite(row[stages->layout.cost]);
 }
 
 bool
 pgaml_ml_stage_choose(const MlStages *stages, const float *row, MlStageKind *kind)
 {
-	if (pgaml_ml_stage_warm(&stages->layout, row))
-	{
-		*kind = stages->warm_source == ML_SOURCE_MODEL ? ML_STAGE_MODEL_WARM : ML_STAGE_HISTORY;
-		return true;
-	}
-	if (isfinite(row[stages->layout.lag_center]))
-	{
-		*kind = ML_STAGE_HISTORY;	/* a run or two, still better than a cost */
-		return true;
-	}
-	*kind = stages->cold_source == ML_SOURCE_MODEL ? ML_STAGE_MODEL_COLD : ML_STAGE_PLANNER;
-	return isfinite(row[stages->layout.cost]);
-}
-
-/* Features outside what training saw, by more than a twentieth of its range. */
-static int
-count_outside(const MlStages *stages, const float *row)
-{
-	int			outside = 0;
-
-	for (int i = 0; i < stages->layout.nfeatures; i++)
-	{
-		float		margin = 0.05f * (stages->feature_max[i] - stages->feature_min[i]);
-
-		if (isnan(row[i]) || isnan(stages->feature_min[i]) || (stages->layout.roles[i] & ML_ROLE_PAST))
-			continue;
-		if (row[i] < stages->feature_min[i] - margin || row[i] > stages->feature_max[i] + margin)
-			outside++;
-	}
-	return outside;
+	return choose(stages, row, false, kind);
 }
 
 static bool
@@ -214,61 +294,149 @@ plan_known(const MlStages *stages, int64_t plan)
 	return false;
 }
 
-/* Half-width of the interval: conformal where enough scores are kept. */
-static double
-half_width(const MlStages *stages, MlStageKind kind, double scale, double coverage, bool *calibrated)
+/* The group that speaks for an answer. */
+static MlScores
+find_scores(const MlStages *stages, MlStageKind kind, const MlStageQuery *query, double center, MlIntervalGroup *group)
 {
-	double		score;
+	int			size = pgaml_ml_size_group(center);
+	const MlScores *sized = &stages->sized[kind][size];
 
-	*calibrated = pgaml_ml_conformal_quantile(stages->scores[kind], stages->nscores[kind],
-											  coverage, &score);
-	if (*calibrated)
-		return score * scale;
-	if (kind == ML_STAGE_MODEL_COLD || kind == ML_STAGE_PLANNER)
-		scale = stages->line.scale > stages->default_spread ? stages->line.scale : stages->default_spread;
-	return pgaml_ml_normal_quantile(0.5 + coverage / 2.0) * scale;
+	if (!pgaml_ml_stage_needs_lags(kind))
+	{
+		*group = ML_INTERVAL_NOVEL;
+		return sized->each > 0 && sized->n / sized->each >= SIZE_MIN_STATEMENTS ? *sized : stages->pooled[kind];
+	}
+	if (!pgaml_ml_stage_warm(&stages->layout, query->row))
+	{
+		*group = ML_INTERVAL_FEW_RUNS;
+		return stages->few;
+	}
+	*group = ML_INTERVAL_STATEMENT;
+	if (stages->own[kind].n > 0)
+	{
+		MlScores	own = pgaml_ml_own_scores(&stages->own[kind], query->key);
+
+		if (own.n >= ML_SCORES_MIN)
+			return own;
+	}
+	*group = sized->n >= ML_SCORES_MIN ? ML_INTERVAL_SIZE : ML_INTERVAL_POOLED;
+	return sized->n >= ML_SCORES_MIN ? *sized : stages->pooled[kind];
+}
+
+/*
+ * Half of a calibrated interval, in units of the stage's scale; false when
+ * too few scores are kept.  Where drift asks for more than any finite width,
+ * the largest error of all has to do.
+ */
+static bool
+calibrated_half(const MlStages *stages, MlStageKind kind, const MlStageQuery *query, double center,
+				MlIntervalGroup *group, double *half)
+{
+	MlScores	scores = find_scores(stages, kind, query, center, group);
+	double		share = 1.0 - query->coverage;
+
+	if (!pgaml_ml_scores_quantile(&scores, query->coverage, half))
+		return false;
+	if (kind != ML_STAGE_HISTORY || query->nrecent == 0 || *group == ML_INTERVAL_FEW_RUNS)
+		return true;
+	share = pgaml_ml_adapted_share(&scores, query->recent, query->nrecent, ML_SPREAD_FLOOR, share);
+	if (share >= 1.0)
+		share = 1.0 - 1.0 / (scores.n + 1.0);
+	if (!pgaml_ml_scores_quantile(&scores, 1.0 - share, half))
+		*half = fmax(pgaml_ml_scores_largest(&scores), pgaml_ml_scores_largest(&stages->pooled[kind]));
+	return true;
+}
+
+/* Half-width of the interval, log. */
+static double
+half_width(const MlStages *stages, MlStageKind kind, const MlStageQuery *query, double center, bool novel,
+		   MlForecast *out)
+{
+	double		scale = pgaml_ml_stage_scale(stages, kind, query->row);
+	double		half;
+	double		left_out;
+
+	out->calibrated = calibrated_half(stages, kind, query, center, &out->group, &half);
+	if (!out->calibrated)
+	{
+		out->group = ML_INTERVAL_PARAMETRIC;
+		if (!pgaml_ml_stage_needs_lags(kind))
+			scale = fmax(stages->line.scale, stages->default_spread);
+		return pgaml_ml_normal_quantile(0.5 + query->coverage / 2.0) * scale;
+	}
+
+	/* A plan that the statement never had may leave its history as far behind as a new statement does. */
+	if (kind == ML_STAGE_MODEL_OWN && novel &&
+		pgaml_ml_scores_quantile(&stages->pooled[ML_STAGE_MODEL_COLD], query->coverage, &left_out) &&
+		left_out > half * scale)
+	{
+		out->group = ML_INTERVAL_NOVEL;
+		return left_out;
+	}
+	return half * scale;
+}
+
+/* How much of the stage's held-out confidence this row deserves, given its novelty. */
+static double
+confidence_in(const MlStages *stages, MlStageKind kind, const float *row, double center, double novelty)
+{
+	double		held_out = stages->confidence[kind][pgaml_ml_size_group(center)];
+	double		runs = row[stages->layout.lag_runs];
+
+	if (pgaml_ml_stage_needs_lags(kind) && !pgaml_ml_stage_warm(&stages->layout, row))
+		held_out = fmin(held_out, FEW_RUNS_CAP) * (runs > 0.0 ? fmin(runs / ML_STAGE_MIN_RUNS, 1.0) : 0.0);
+	return held_out * (1.0 - novelty);
 }
 
 void
-pgaml_ml_stages_predict(const MlStages *stages, const float *row, int64_t plan, double coverage,
-						float *scratch, MlForecast *out)
+pgaml_ml_stage_forecast(const MlStages *stages, MlStageKind kind, const MlStageQuery *query, float *scratch,
+						MlForecast *out)
 {
 	static const MlSource source_of[] = {
-		ML_SOURCE_HISTORY, ML_SOURCE_MODEL, ML_SOURCE_MODEL, ML_SOURCE_PLANNER
+		ML_SOURCE_HISTORY, ML_SOURCE_MODEL, ML_SOURCE_MODEL, ML_SOURCE_MODEL, ML_SOURCE_PLANNER
 	};
-	MlStageKind kind;
-	double		scale;
+	double		outside = pgaml_ml_stage_outside(&stages->layout, stages->feature_min, stages->feature_max,
+												 query->row);
 	double		half;
-	int			outside;
 
-	memset(out, 0, sizeof(*out));
-	if (!pgaml_ml_stage_choose(stages, row, &kind))
-	{
-		out->center = out->lower = out->upper = out->scale = out->smear = NAN;
-		return;
-	}
-	scale = pgaml_ml_stage_scale(stages, kind, row);
-	half = half_width(stages, kind, scale, coverage, &out->calibrated);
-	outside = count_outside(stages, row);
-
+	out->stage = kind;
 	out->source = source_of[kind];
-	out->center = pgaml_ml_stage_center(stages, kind, row, scratch);
-	if (!isfinite(out->center))	/* absurd coefficients of an imported model */
+	out->center = pgaml_ml_stage_center(stages, kind, query->row, scratch);
+	if (!isfinite(out->center)) /* absurd coefficients of an imported model */
 		out->source = ML_SOURCE_NONE;
+	out->novel = query->plan != 0 && !plan_known(stages, query->plan);
+	half = half_width(stages, kind, query, out->center, out->novel, out);
 	out->lower = out->center - half;
 	out->upper = out->center + half;
-	out->scale = half / pgaml_ml_normal_quantile(0.5 + coverage / 2.0);
-	out->smear = stages->nscores[kind] > 0 ? stages->smear[kind] :
+	out->scale = half / pgaml_ml_normal_quantile(0.5 + query->coverage / 2.0);
+	out->smear = stages->pooled[kind].n > 0 ? stages->smear[kind] :
 		exp(fmin(out->scale * out->scale / 2.0, ML_SMEAR_MAX));	/* of a log-normal time */
-	out->in_range = outside == 0;
-	out->novel = plan != 0 && !plan_known(stages, plan);
-	out->confidence = stages->confidence[kind][pgaml_ml_size_group(out->center)] * pow(0.5, outside);
+	out->in_range = outside == 0.0;
+	out->novelty = outside;
+	if (stages->novelty.nsets > 0)
+		out->novelty = 1.0 - (1.0 - outside) *
+			(1.0 - pgaml_ml_novelty(&stages->novelty, stages->model,
+									pgaml_ml_stage_view(&stages->layout, ML_STAGE_MODEL_COLD, query->row, scratch)));
+	out->confidence = confidence_in(stages, kind, query->row, out->center, out->novelty);
+}
+
+void
+pgaml_ml_stages_predict(const MlStages *stages, const MlStageQuery *query, float *scratch, MlForecast *out)
+{
+	MlStageKind kind;
+
+	memset(out, 0, sizeof(*out));
+	if (choose(stages, query->row, query->own_plan, &kind))
+		pgaml_ml_stage_forecast(stages, kind, query, scratch, out);
+	else
+		out->center = out->lower = out->upper = out->scale = out->smear = NAN;
 }
 
 double
 pgaml_ml_stages_error(const MlStages *stages, const MlStageData *data, MlPart part, float *scratch)
 {
 	float	   *row = scratch + stages->layout.nfeatures;
+	MlStageQuery query = {.row = row, .coverage = 0.9};
 	double		sum = 0.0;
 	int64_t		n = 0;
 
@@ -279,7 +447,7 @@ pgaml_ml_stages_error(const MlStages *stages, const MlStageData *data, MlPart pa
 		if (data->part[i] != part)
 			continue;
 		pgaml_ml_stage_row_ahead(&stages->layout, data, i, row);
-		pgaml_ml_stages_predict(stages, row, data->plan[i], 0.9, scratch, &forecast);
+		pgaml_ml_stages_predict(stages, &query, scratch, &forecast);
 		sum += fabs(data->target[i] -
 					(forecast.source == ML_SOURCE_NONE ? stages->global_median : forecast.center));
 		n++;

@@ -13,7 +13,6 @@
 #include "ml/stages_fit_internal.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define ROW_STEPS		2000	/* elementary steps to ask every stage about a row */
@@ -27,10 +26,11 @@ pgaml_ml_held_out_free(MlFit *fit, MlHeldOut *held)
 {
 	pgaml_ml_release(fit->allocator, held->y);
 	pgaml_ml_release(fit->allocator, held->single);
+	pgaml_ml_release(fit->allocator, held->spread);
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
 	{
 		pgaml_ml_release(fit->allocator, held->center[kind]);
-		pgaml_ml_release(fit->allocator, held->scale[kind]);
+		pgaml_ml_release(fit->allocator, held->half[kind]);
 	}
 	memset(held, 0, sizeof(*held));
 }
@@ -42,23 +42,95 @@ held_out_alloc(MlFit *fit, MlHeldOut *held)
 
 	held->y = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
 	held->single = pgaml_ml_alloc(fit->allocator, held->n, 1);
-	good = held->y != NULL && held->single != NULL;
+	held->spread = pgaml_ml_alloc(fit->allocator, held->n, 1);
+	good = held->y != NULL && held->single != NULL && held->spread != NULL;
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
 	{
 		held->center[kind] = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
-		held->scale[kind] = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
-		good = good && held->center[kind] != NULL && held->scale[kind] != NULL;
+		held->half[kind] = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
+		good = good && held->center[kind] != NULL && held->half[kind] != NULL;
 	}
 	return good;
+}
+
+int64_t
+pgaml_ml_key_of(const MlStageData *data, int64_t row)
+{
+	return data->group_key != NULL ? data->group_key[data->group[row]] : data->group[row];
+}
+
+int32_t
+pgaml_ml_recent_of(const MlStageLayout *layout, const MlStageData *data, int64_t row, float *recent)
+{
+	float		runs = data->columns[layout->lag_runs][row];
+	int64_t		n = runs >= ML_STAGE_RECENT ? ML_STAGE_RECENT : runs >= 1.0f ? (int64_t) runs : 0;
+	int64_t		from = row;
+	int32_t		k = 0;
+
+	while (row - from < n && from > 0 && data->group[from - 1] == data->group[row] && data->single[from - 1])
+		from--;
+	for (; from < row; from++)
+		recent[k++] = (float) data->target[from];
+	return k;
+}
+
+/* Does a stage for warm rows leave those of this spread to history? */
+static bool
+left_to_history(const MlStages *stages, MlStageKind kind, int spread)
+{
+	if (kind == ML_STAGE_MODEL_WARM)
+		return stages->warm_source == ML_SOURCE_MODEL && stages->shrink_warm[spread] == 0.0;
+	return kind == ML_STAGE_MODEL_OWN && stages->own_source == ML_SOURCE_MODEL && stages->shrink_own[spread] == 0.0;
+}
+
+/* What the stages say of one row, and how sure they are. */
+static void
+ask_stages(MlFit *fit, MlPart part, int64_t i, MlHeldOut *held)
+{
+	const MlStageData *data = fit->data;
+	const MlStages *stages = fit->stages;
+	int64_t		from = fit->rows[part][i];
+	float		ahead[ML_STAGE_MAX_FEATURES];
+	float		own[ML_STAGE_MAX_FEATURES];
+	float		scratch[ML_STAGE_MAX_FEATURES];
+	float		recent[ML_STAGE_RECENT];
+	MlStageQuery query = {
+		.key = pgaml_ml_key_of(data, from), .coverage = REPORT_COVERAGE, .plan = data->plan[from],
+		.recent = recent, .nrecent = pgaml_ml_recent_of(fit->layout, data, from, recent)
+	};
+
+	pgaml_ml_stage_row_ahead(fit->layout, data, from, ahead);
+	for (int32_t j = 0; j < fit->layout->nfeatures; j++)
+		own[j] = data->columns[j][from];
+	held->y[i] = data->target[from];
+	held->single[i] = data->single[from];
+	held->spread[i] = (uint8_t) pgaml_ml_spread_group(fit->layout, own);
+	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
+	{
+		MlForecast	forecast;
+
+		held->center[kind][i] = held->half[kind][i] = NAN;
+		if (pgaml_ml_stage_needs_lags(kind) &&
+			(!pgaml_ml_stage_warm(fit->layout, own) || left_to_history(stages, kind, held->spread[i])))
+			continue;
+		query.row = kind == ML_STAGE_HISTORY || kind == ML_STAGE_MODEL_WARM ? ahead : own;
+		query.own_plan = kind == ML_STAGE_MODEL_OWN;
+		if (part == ML_PART_CALIBRATE)
+		{
+			held->center[kind][i] = pgaml_ml_stage_center(stages, kind, query.row, scratch);
+			held->half[kind][i] = pgaml_ml_stage_scale(stages, kind, query.row);
+			continue;
+		}
+		pgaml_ml_stage_forecast(stages, kind, &query, scratch, &forecast);
+		held->center[kind][i] = forecast.center;
+		if (forecast.calibrated)
+			held->half[kind][i] = (forecast.upper - forecast.lower) / 2.0;
+	}
 }
 
 MlStatus
 pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 {
-	const MlStageData *data = fit->data;
-	float		ahead[ML_STAGE_MAX_FEATURES];
-	float		own[ML_STAGE_MAX_FEATURES];
-	float		scratch[ML_STAGE_MAX_FEATURES];
 	MlTicker	ticker = {.stop = fit->stop, .progress = 1.0};
 
 	memset(held, 0, sizeof(*held));
@@ -70,120 +142,93 @@ pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 	}
 	for (int64_t i = 0; i < held->n; i++)
 	{
-		int64_t		from = fit->rows[part][i];
-		bool		warm;
-
 		if (pgaml_ml_tick(&ticker, ROW_STEPS))
 		{
 			pgaml_ml_held_out_free(fit, held);
 			return pgaml_ml_stopped(fit->error, "pgaml_ml_stages_fit");
 		}
-		pgaml_ml_stage_row_ahead(fit->layout, data, from, ahead);
-		for (int32_t j = 0; j < fit->layout->nfeatures; j++)
-			own[j] = data->columns[j][from];
-		warm = pgaml_ml_stage_warm(fit->layout, own);
-		held->y[i] = data->target[from];
-		held->single[i] = data->single[from];
-		for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
-		{
-			bool		needs_lags = kind == ML_STAGE_HISTORY || kind == ML_STAGE_MODEL_WARM;
-
-			held->scale[kind][i] = pgaml_ml_stage_scale(fit->stages, kind, own);
-			held->center[kind][i] = needs_lags && !warm ? NAN :
-				pgaml_ml_stage_center(fit->stages, kind, needs_lags ? ahead : own, scratch);
-		}
+		ask_stages(fit, part, i, held);
 	}
 	return ML_OK;
 }
 
-/* Metrics of the rows for which p has an answer, with coverage of the 90 % interval. */
-static MlStatus
-score(MlFit *fit, const MlHeldOut *held, const double *p, const double *half, MlStageScore *out)
+MlStatus
+pgaml_ml_stage_score(MlFit *fit, const double *y, const double *p, const double *half, const uint8_t *single,
+					 const float *weight, int64_t n, MlStageScore *out)
 {
-	double	   *y_known = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
-	double	   *p_known = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
-	double	   *width = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
+	double	   *y_known = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
+	double	   *p_known = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
+	double	   *width = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
+	float	   *w_known = pgaml_ml_alloc(fit->allocator, n, sizeof(float));
 	int64_t		singles = 0;
 	int64_t		covered = 0;
 	MlStatus	status = ML_OK;
 
 	out->n = 0;
 	out->coverage = out->width = NAN;
-	if (y_known == NULL || p_known == NULL || width == NULL)
+	if (y_known == NULL || p_known == NULL || width == NULL || w_known == NULL)
 		status = pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
-	for (int64_t i = 0; i < held->n && status == ML_OK; i++)
+	for (int64_t i = 0; i < n && status == ML_OK; i++)
 	{
 		if (!isfinite(p[i]))
 			continue;
-		y_known[out->n] = held->y[i];
+		y_known[out->n] = y[i];
+		w_known[out->n] = weight != NULL ? weight[i] : 1.0f;
 		p_known[out->n++] = p[i];
-		if (half == NULL || !isfinite(half[i]) || !held->single[i])
+		if (half == NULL || !isfinite(half[i]) || !single[i])
 			continue;
 		width[singles++] = 2.0 * half[i];
-		covered += fabs(held->y[i] - p[i]) <= half[i];
+		covered += fabs(y[i] - p[i]) <= half[i];
 	}
 	if (status == ML_OK && out->n > 0)
-		status = pgaml_ml_metrics(y_known, p_known, NULL, out->n, fit->allocator, &out->metrics, fit->error);
+		status = pgaml_ml_metrics(y_known, p_known, weight != NULL ? w_known : NULL, out->n, fit->allocator,
+								  &out->metrics, fit->error);
 	if (status == ML_OK && singles > 0)
 	{
 		out->coverage = (double) covered / singles;
 		status = pgaml_ml_weighted_quantile(width, NULL, singles, 0.5, fit->allocator, &out->width, fit->error);
 		out->width = exp(out->width);
 	}
+	pgaml_ml_release(fit->allocator, w_known);
 	pgaml_ml_release(fit->allocator, width);
 	pgaml_ml_release(fit->allocator, p_known);
 	pgaml_ml_release(fit->allocator, y_known);
 	return status;
 }
 
-typedef struct GroupValue
+static MlStatus
+score(MlFit *fit, const MlHeldOut *held, const double *p, const double *half, MlStageScore *out)
 {
-	int32_t		group;
-	double		y;
-} GroupValue;
-
-static int
-compare_group_value(const void *a, const void *b)
-{
-	const GroupValue *x = a;
-	const GroupValue *y = b;
-
-	if (x->group != y->group)
-		return x->group < y->group ? -1 : 1;
-	return (x->y > y->y) - (x->y < y->y);
+	return pgaml_ml_stage_score(fit, held->y, p, half, held->single, NULL, held->n, out);
 }
 
-/* Median and mean log ms per statement over the training part; NaN for those without rows. */
+/* Median and mean log ms per statement over the training part, whose rows are by statement; NaN for those without rows. */
 static MlStatus
 statement_centres(MlFit *fit, double *median, double *mean)
 {
+	const int64_t *rows = fit->rows[ML_PART_TRAIN];
+	const int32_t *group = fit->data->group;
 	int64_t		n = fit->n[ML_PART_TRAIN];
-	GroupValue *values = pgaml_ml_alloc(fit->allocator, n, sizeof(GroupValue));
+	double	   *values = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
+	MlStatus	status = values ? ML_OK : pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 
-	if (values == NULL)
-		return pgaml_ml_nomem(fit->error, "pgaml_ml_stages_fit");
 	for (int32_t g = 0; g < fit->data->ngroups; g++)
 		median[g] = mean[g] = NAN;
-	for (int64_t i = 0; i < n; i++)
+	for (int64_t from = 0, to; from < n && status == ML_OK; from = to)
 	{
-		int64_t		row = fit->rows[ML_PART_TRAIN][i];
-
-		values[i] = (GroupValue){fit->data->group[row], fit->data->target[row]};
-	}
-	qsort(values, n, sizeof(GroupValue), compare_group_value);
-	for (int64_t from = 0; from < n;)
-	{
-		int64_t		to = from;
+		int32_t		g = group[rows[from]];
 		double		sum = 0.0;
 
-		while (to < n && values[to].group == values[from].group)
-			sum += values[to++].y;
-		median[values[from].group] = values[from + (to - from - 1) / 2].y;
-		mean[values[from].group] = sum / (to - from);
-		from = to;
+		for (to = from; to < n && group[rows[to]] == g; to++)
+		{
+			values[to - from] = fit->data->target[rows[to]];
+			sum += values[to - from];
+		}
+		mean[g] = sum / (to - from);
+		status = pgaml_ml_weighted_quantile(values, NULL, to - from, 0.5, fit->allocator, &median[g], fit->error);
 	}
 	pgaml_ml_release(fit->allocator, values);
-	return ML_OK;
+	return status;
 }
 
 /* Average of the statement's last runs before each test row; rows of a group are in time order. */
@@ -255,9 +300,9 @@ relative_r2(const MlHeldOut *held, const double *p, const double *reference, int
 	return *n > 0 && theirs > 0.0 ? 1.0 - ours / theirs : 0.0;
 }
 
-/* Does this stage have a smaller mean absolute error than every baseline on the rows it answers? */
+/* Has it a smaller mean absolute error than every baseline on the rows that it answers, of one size group or all (-1)? */
 static bool
-beats_baselines(const MlHeldOut *held, const double *p, double *const base[ML_BASE_COUNT])
+beats_baselines(const MlHeldOut *held, const double *p, double *const base[ML_BASE_COUNT], int group)
 {
 	for (int b = 0; b < ML_BASE_COUNT; b++)
 	{
@@ -266,7 +311,7 @@ beats_baselines(const MlHeldOut *held, const double *p, double *const base[ML_BA
 
 		for (int64_t i = 0; i < held->n; i++)
 		{
-			if (!isfinite(p[i]))
+			if (!isfinite(p[i]) || (group >= 0 && pgaml_ml_size_group(p[i]) != group))
 				continue;
 			ours += fabs(held->y[i] - p[i]);
 			theirs += fabs(held->y[i] - base[b][i]);
@@ -282,61 +327,59 @@ set_confidence(MlFit *fit, const MlHeldOut *held, double *const base[ML_BASE_COU
 {
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
 	{
-		bool		warm = kind == ML_STAGE_HISTORY || kind == ML_STAGE_MODEL_WARM;
-		const double *reference = warm ? own_mean : base[ML_BASE_COST_ONLY];
-		double		cap = beats_baselines(held, held->center[kind], base) ? ML_CONFIDENCE_CAP : NOT_BEST_CAP;
-		int64_t		n;
-		double		all = relative_r2(held, held->center[kind], reference, -1, &n);
+		const double *p = held->center[kind];
+		const double *reference = pgaml_ml_stage_needs_lags(kind) ? own_mean : base[ML_BASE_COST_ONLY];
 
 		for (int group = 0; group < ML_SIZE_GROUPS; group++)
 		{
-			double		r2 = relative_r2(held, held->center[kind], reference, group, &n);
+			int			of = group;
+			int64_t		n;
+			double		r2 = relative_r2(held, p, reference, of, &n);
 
 			if (n < GROUP_MIN_ROWS)
-				r2 = all;
-			r2 = fmin(fmax(r2, 0.0), cap);
+			{
+				of = -1;		/* too few to speak for themselves */
+				r2 = relative_r2(held, p, reference, of, &n);
+			}
+			r2 = fmin(fmax(r2, 0.0), beats_baselines(held, p, base, of) ? ML_CONFIDENCE_CAP : NOT_BEST_CAP);
 			fit->stages->confidence[kind][group] =
 				fit->n[ML_PART_TRAIN] < ML_SMALL_TRAINING ? 0.8 * r2 : r2;
 		}
 	}
 }
 
-/* Half-widths of a stage for every held-out row; NaN when it is not calibrated. */
-static void
-half_widths(MlFit *fit, const MlHeldOut *held, MlStageKind kind, double *out)
+/* Answers of the stage that serves where the recent runs are known, of the other elsewhere. */
+static MlStatus
+score_mixture(MlFit *fit, const MlHeldOut *held, MlStageKind warm, MlStageKind cold, double *mixed, double *half,
+			  MlStageScore *out)
 {
-	double		quantile = NAN;
-
-	(void) pgaml_ml_conformal_quantile(fit->stages->scores[kind], fit->stages->nscores[kind],
-									   REPORT_COVERAGE, &quantile);
 	for (int64_t i = 0; i < held->n; i++)
-		out[i] = quantile * held->scale[kind][i];
+	{
+		MlStageKind kind = isfinite(held->center[warm][i]) ? warm :
+			isfinite(held->center[ML_STAGE_HISTORY][i]) ? ML_STAGE_HISTORY : cold;
+
+		mixed[i] = held->center[kind][i];
+		half[i] = held->half[kind][i];
+	}
+	return score(fit, held, mixed, half, out);
 }
 
-/* Score each stage, then the mixture that serves. */
+/* Score each stage, then the mixtures that serve. */
 static MlStatus
-score_stages(MlFit *fit, const MlHeldOut *held, double *half, double *mixed, double *mixed_half)
+score_stages(MlFit *fit, const MlHeldOut *held, double *mixed, double *half)
 {
 	MlStageReport *report = fit->report;
 	MlStageKind warm = report->warm_source == ML_SOURCE_MODEL ? ML_STAGE_MODEL_WARM : ML_STAGE_HISTORY;
+	MlStageKind own = report->own_source == ML_SOURCE_MODEL ? ML_STAGE_MODEL_OWN : ML_STAGE_HISTORY;
 	MlStageKind cold = report->cold_source == ML_SOURCE_MODEL ? ML_STAGE_MODEL_COLD : ML_STAGE_PLANNER;
 	MlStatus	status = ML_OK;
 
-	for (int64_t i = 0; i < held->n; i++)
-		mixed[i] = mixed_half[i] = NAN;
 	for (int kind = 0; kind < ML_STAGE_COUNT && status == ML_OK; kind++)
-	{
-		half_widths(fit, held, kind, half);
-		status = score(fit, held, held->center[kind], half, &report->stage[kind]);
-		for (int64_t i = 0; i < held->n; i++)
-			if (kind == (int) (isfinite(held->center[ML_STAGE_HISTORY][i]) ? warm : cold))
-			{
-				mixed[i] = held->center[kind][i];
-				mixed_half[i] = half[i];
-			}
-	}
+		status = score(fit, held, held->center[kind], held->half[kind], &report->stage[kind]);
 	report->serving_cold = report->stage[cold];
-	return status == ML_OK ? score(fit, held, mixed, mixed_half, &report->serving) : status;
+	if (status == ML_OK)
+		status = score_mixture(fit, held, warm, cold, mixed, half, &report->serving);
+	return status == ML_OK ? score_mixture(fit, held, own, cold, mixed, half, &report->serving_own) : status;
 }
 
 /* One block of memory for all per-row arrays of the measurement. */
@@ -344,7 +387,7 @@ static MlStatus
 measure_with(MlFit *fit, const MlHeldOut *held)
 {
 	int64_t		n = held->n > 0 ? held->n : 1;
-	double	   *block = pgaml_ml_alloc(fit->allocator, n * (ML_BASE_COUNT + 4), sizeof(double));
+	double	   *block = pgaml_ml_alloc(fit->allocator, n * (ML_BASE_COUNT + 3), sizeof(double));
 	double	   *base[ML_BASE_COUNT];
 	double	   *own_mean;
 	MlStatus	status;
@@ -358,7 +401,7 @@ measure_with(MlFit *fit, const MlHeldOut *held)
 	if (status == ML_OK)
 	{
 		set_confidence(fit, held, base, own_mean);
-		status = score_stages(fit, held, own_mean + n, own_mean + 2 * n, own_mean + 3 * n);
+		status = score_stages(fit, held, own_mean + n, own_mean + 2 * n);
 	}
 	for (int b = 0; b < ML_BASE_COUNT && status == ML_OK; b++)
 		status = score(fit, held, base[b], NULL, &fit->report->baseline[b]);
@@ -376,8 +419,7 @@ pgaml_ml_stages_measure(MlFit *fit)
 	memcpy(report->rows, fit->n, sizeof(report->rows));
 	report->warm_source = fit->stages->warm_source;
 	report->cold_source = fit->stages->cold_source;
-	report->shrink_warm = fit->stages->shrink_warm;
-	report->shrink_cold = fit->stages->shrink_cold;
+	report->own_source = fit->stages->own_source;
 	report->oob_rmse = pgaml_ml_model_oob_rmse(fit->stages->model);
 	status = pgaml_ml_held_out(fit, ML_PART_TEST, &held);
 	if (status != ML_OK)

@@ -88,8 +88,12 @@ forecast(PgamlKnown *entry, const PgamlServing *serving)
 
 	if (entry->forecast_generation != generation || entry->forecast_coverage != pgaml_prediction_interval)
 	{
-		pgaml_ml_stages_predict(serving->stages, entry->row, entry->plan_id, pgaml_prediction_interval,
-								scratch, &entry->forecast);
+		MlStageQuery query = {
+			.row = entry->row, .key = entry->queryid, .plan = entry->plan_id, .coverage = pgaml_prediction_interval,
+			.recent = entry->recent, .nrecent = entry->nrecent
+		};
+
+		pgaml_ml_stages_predict(serving->stages, &query, scratch, &entry->forecast);
 		entry->forecast_generation = generation;
 		entry->forecast_coverage = pgaml_prediction_interval;
 	}

@@ -51,6 +51,7 @@ reduce(HTAB *into, const PgamlStatementSet *set, const PgamlStatement *statement
 	entry->lifetime_mean = statement->lifetime_mean;
 	entry->lifetime_std_dev = statement->lifetime_std_dev;
 	pgaml_statement_row(set, statement, set->loaded_at, entry->row, &entry->runs);
+	entry->nrecent = pgaml_runs_recent(&statement->runs, &entry->runs, entry->recent);
 }
 
 /* Forget what there is and read everything. */

@@ -18,6 +18,8 @@ typedef struct PgamlKnown
 	bool		captured;		/* runs are single executions */
 	int64		plan_id;		/* 0 = none captured */
 	PgamlRunsSummary runs;
+	int			nrecent;		/* single executions that runs speaks of */
+	float		recent[PGAML_RECENT_RUNS];	/* their log ms, oldest first */
 	double		lifetime_calls; /* of pg_stat_statements; 0 = not there */
 	double		lifetime_mean;	/* ms */
 	double		lifetime_std_dev;

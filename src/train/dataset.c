@@ -24,6 +24,8 @@ static void
 allocate(PgamlDataset *dataset, int64 capacity)
 {
 	dataset->capacity = capacity;
+	dataset->group_room = 1024;
+	dataset->group_key = palloc(sizeof(int64) * dataset->group_room);
 	dataset->columns = palloc(sizeof(float *) * PGAML_F_COUNT);
 	for (int i = 0; i < PGAML_F_COUNT; i++)
 		dataset->columns[i] = palloc_extended(sizeof(float) * capacity, MCXT_ALLOC_HUGE);
@@ -55,6 +57,12 @@ take_row(const PgamlTrainingRow *row, void *state)
 
 	if (n >= dataset->capacity)
 		return;					/* written since they were counted */
+	if (row->group >= dataset->group_room)
+	{
+		dataset->group_room = 2 * row->group;
+		dataset->group_key = repalloc_huge(dataset->group_key, sizeof(int64) * dataset->group_room);
+	}
+	dataset->group_key[row->group] = row->queryid;
 	for (int i = 0; i < PGAML_F_COUNT; i++)
 		dataset->columns[i][n] = row->features[i];
 	dataset->target[n] = row->log_ms;
@@ -154,6 +162,7 @@ finish(PgamlDataset *dataset)
 	dataset->data.plan = dataset->plan;
 	dataset->data.part = dataset->part;
 	dataset->data.single = dataset->single;
+	dataset->data.group_key = dataset->group_key;
 	hash_rows(dataset);
 }
 

@@ -251,6 +251,8 @@ event_row(HeapTuple tuple, TupleDesc desc, void *state)
 	event.run.active = pgaml_row_float8(tuple, desc, 11);
 	if (pgaml_row_array(tuple, desc, 12, FLOAT4OID, &plan_values) == PGAML_PF_COUNT)
 		event.plan_values = plan_values;
+	event.run.cost = event.plan_values ? event.plan_values[PGAML_PF_LOG_COST] : get_float4_nan();
+	event.run.plan_rows = event.plan_values ? event.plan_values[PGAML_PF_LOG_ROWS] : get_float4_nan();
 	replay(reader, &event);
 	return true;
 }

@@ -81,7 +81,13 @@ pgaml_report_metrics_json(const MlStageReport *report, const MlModel *model)
 	appendStringInfoString(&out, "{");
 	append_score(&out, "serving", &report->serving);
 	appendStringInfoString(&out, ", ");
+	append_score(&out, "serving_own_plan", &report->serving_own);
+	appendStringInfoString(&out, ", ");
 	append_score(&out, "serving_cold", &report->serving_cold);
+	appendStringInfo(&out, ", \"left_out_statements\": %d, ", report->left_out);
+	append_score(&out, "left_out_model", &report->left_out_model);
+	appendStringInfoString(&out, ", ");
+	append_score(&out, "left_out_planner", &report->left_out_planner);
 	appendStringInfoString(&out, ", \"stages\": {");
 	for (int i = 0; i < ML_STAGE_COUNT; i++)
 	{
@@ -94,10 +100,13 @@ pgaml_report_metrics_json(const MlStageReport *report, const MlModel *model)
 		appendStringInfoString(&out, i > 0 ? ", " : "");
 		append_score(&out, pgaml_ml_baseline_name(i), &report->baseline[i]);
 	}
-	appendStringInfo(&out, "}, \"warm_source\": \"%s\", \"cold_source\": \"%s\", ",
-					 pgaml_ml_source_name(report->warm_source), pgaml_ml_source_name(report->cold_source));
+	appendStringInfo(&out, "}, \"warm_source\": \"%s\", \"own_plan_source\": \"%s\", \"cold_source\": \"%s\", ",
+					 pgaml_ml_source_name(report->warm_source), pgaml_ml_source_name(report->own_source),
+					 pgaml_ml_source_name(report->cold_source));
 	append_number(&out, "shrink_warm", report->shrink_warm, false);
+	append_number(&out, "shrink_own_plan", report->shrink_own, false);
 	append_number(&out, "shrink_cold", report->shrink_cold, false);
+	append_number(&out, "shrink_new", report->shrink_new, false);
 	append_number(&out, "oob_rmse", report->oob_rmse, true);
 	append_coefficients(&out, model);
 	appendStringInfoString(&out, "}");

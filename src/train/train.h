@@ -62,6 +62,8 @@ typedef struct PgamlDataset
 	double	   *target;
 	double	   *at;				/* s since the PostgreSQL epoch */
 	int32	   *group;
+	int64	   *group_key;		/* queryid of each group */
+	int			group_room;
 	int64	   *plan;
 	uint8	   *part;
 	uint8	   *single;

@@ -86,11 +86,15 @@ use(const MlStages *stages, const MlAllocator *allocator)
 
 	for (size_t v = 0; v < 2 * nvalues; v++)
 	{
+		MlStageQuery query = {
+			.row = row, .key = (int64_t) v % 7, .plan = (int64_t) v - 3, .own_plan = v % 2, .coverage = 0.9,
+			.recent = values, .nrecent = v % 3 ? 0 : (int32_t) nvalues
+		};
 		MlForecast	forecast;
 
 		for (int32_t f = 0; f < pgaml_ml_stages_layout(stages)->nfeatures; f++)
 			row[f] = values[(v < nvalues ? v : v + (size_t) f) % nvalues];
-		pgaml_ml_stages_predict(stages, row, (int64_t) v - 3, 0.9, scratch, &forecast);
+		pgaml_ml_stages_predict(stages, &query, scratch, &forecast);
 		if (forecast.source != ML_SOURCE_NONE &&
 			(!isfinite(forecast.center) || !(forecast.lower <= forecast.center) ||
 			 !(forecast.upper >= forecast.center) || isnan(forecast.confidence)))

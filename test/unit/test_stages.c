@@ -164,10 +164,11 @@ finish(Fixture *f)
 static MlForecast
 forecast_row(Fixture *f, int64_t plan, double coverage)
 {
+	MlStageQuery query = {.row = f->row, .key = plan, .plan = plan, .coverage = coverage};
 	MlForecast	forecast;
 
 	memset(&forecast, 0, sizeof(forecast));
-	pgaml_ml_stages_predict(f->stages, f->row, plan, coverage, f->scratch, &forecast);
+	pgaml_ml_stages_predict(f->stages, &query, f->scratch, &forecast);
 	return forecast;
 }
 
@@ -572,6 +573,7 @@ hostile_bytes_with_a_right_checksum_do_no_harm(void **state)
 	{
 		uint8_t    *copy = malloc(length);
 		MlWriter	tail = {.buffer = copy, .at = length - 4};
+		MlStageQuery query = {.row = row, .key = 1, .plan = 1, .own_plan = i % 2, .coverage = 0.9};
 		MlStages   *stages;
 		MlForecast	forecast;
 
@@ -582,7 +584,7 @@ hostile_bytes_with_a_right_checksum_do_no_harm(void **state)
 		if (pgaml_ml_stages_decode(copy, length, &f.allocator, &stages, NULL) == ML_OK)
 		{
 			if (pgaml_ml_stages_layout(stages)->nfeatures == NFEATURES)
-				pgaml_ml_stages_predict(stages, row, 1, 0.9, f.scratch, &forecast);
+				pgaml_ml_stages_predict(stages, &query, f.scratch, &forecast);
 			pgaml_ml_stages_free(stages);
 		}
 		free(copy);

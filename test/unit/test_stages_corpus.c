@@ -37,9 +37,10 @@ replay(const uint8_t *bytes, size_t length)
 	{
 		float		row[ML_STAGE_MAX_FEATURES] = {0};
 		float		scratch[2 * ML_STAGE_MAX_FEATURES];
+		MlStageQuery query = {.row = row, .key = 1, .plan = 1, .coverage = 0.9, .recent = row, .nrecent = 24};
 		MlForecast	forecast;
 
-		pgaml_ml_stages_predict(stages, row, 1, 0.9, scratch, &forecast);
+		pgaml_ml_stages_predict(stages, &query, scratch, &forecast);
 		if (forecast.source != ML_SOURCE_NONE)
 			assert_true(forecast.lower <= forecast.center && forecast.center <= forecast.upper);
 		pgaml_ml_stages_free(stages);
@@ -148,7 +149,7 @@ write_corpus(void)
 	failed |= pgaml_ml_stages_fit(&data, &layout, &params, &plain_heap, NULL, &stages, &report, NULL) != ML_OK ||
 		write_seed("linear", stages);
 	pgaml_ml_params_default(ML_GRADIENT_BOOSTING, &params);
-	params.n_trees = 2;
+	params.n_trees = 3;
 	params.max_leaves = 3;
 	params.min_samples_leaf = 2;
 	failed |= pgaml_ml_stages_fit(&data, &layout, &params, &plain_heap, NULL, &stages, &report, NULL) != ML_OK ||

@@ -121,7 +121,7 @@ check_sum(const MlStages *stages, const float *row)
 	double		sum = out.start + out.base + out.clamp;
 	MlForecast	forecast;
 
-	pgaml_ml_stages_predict(stages, row, 0, 0.9, scratch, &forecast);
+	pgaml_ml_stages_predict(stages, &(MlStageQuery) {.row = row, .coverage = 0.9}, scratch, &forecast);
 	assert_int_equal(out.answered, forecast.source != ML_SOURCE_NONE);
 	if (!out.answered)
 		return out;

@@ -176,12 +176,22 @@ fit(const Rows *rows, const uint8_t *part)
 }
 
 static Answer
-ask(const MlStages *stages, const float *row, int64_t plan)
+ask(const MlStages *stages, const float *row, const Rows *rows, int64_t i, bool own_plan)
 {
+	float		recent[ML_STAGE_RECENT];
+	MlStageQuery query = {
+		.row = row, .key = rows->group[i], .plan = rows->plan[i], .own_plan = own_plan, .coverage = COVERAGE,
+		.recent = recent
+	};
 	float		scratch[ML_STAGE_MAX_FEATURES];
 	MlForecast	forecast;
 
-	pgaml_ml_stages_predict(stages, row, plan, COVERAGE, scratch, &forecast);
+	for (int64_t k = i - 1; k >= 0 && query.nrecent < row[pgaml_feature_layout.lag_runs] &&
+		 rows->group[k] == rows->group[i] && rows->single[k]; k--)
+		query.nrecent++;
+	for (int32_t k = 0; k < query.nrecent; k++)
+		recent[k] = (float) rows->target[i - query.nrecent + k];
+	pgaml_ml_stages_predict(stages, &query, scratch, &forecast);
 	return (Answer) {forecast.center, forecast.lower, forecast.upper, forecast.source, forecast.novel};
 }
 
@@ -246,7 +256,7 @@ cold_fold(const Rows *all, const uint8_t *held_out, Answer *answers)
 		for (int64_t f = 0; f < all->nfeatures; f++)
 			row[f] = all->columns[f][i];
 		pgaml_ml_stage_hide(&pgaml_feature_layout, row);
-		answers[i] = ask(stages, row, all->plan[i]);
+		answers[i] = ask(stages, row, all, i, false);
 	}
 	pgaml_ml_stages_free(stages);
 	free(part);
@@ -299,10 +309,10 @@ live(const Rows *rows, FILE *out)
 		if (part[i] == ML_PART_TEST)
 		{
 			pgaml_ml_stage_row_ahead(&pgaml_feature_layout, &data, i, row);
-			two[0] = ask(stages, row, rows->plan[i]);
+			two[0] = ask(stages, row, rows, i, false);
 			for (int64_t f = 0; f < rows->nfeatures; f++)
 				row[f] = rows->columns[f][i];
-			two[1] = ask(stages, row, rows->plan[i]);
+			two[1] = ask(stages, row, rows, i, true);
 		}
 		fwrite(two, sizeof(Answer), 2, out);
 	}
