@@ -201,6 +201,52 @@ missing_values_are_free(void **state)
 	}
 }
 
+/*
+ * Below the root's other branch feature 0 has only 0, 1 and missing.  They are
+ * told apart exactly, and larger values, which training had elsewhere, go with
+ * the values and not with the missing ones.
+ */
+static void
+missing_values_alone_on_a_side_are_free(void **state)
+{
+	static const int8_t up[2] = {1, 0};
+
+	(void) state;
+	for (int64_t n = 300; n <= 6000; n += 5700)
+	{
+		Table		table = table_new(n, 2);
+		MlParams	params = boosting("squared");
+		MlModel    *model;
+		const float gone[2] = {NAN, 0.0f};
+
+		for (int64_t i = 0; i < n; i++)
+		{
+			bool		other = i % 2 == 1;
+			bool		missing = !other && i % 6 == 0;
+
+			table_column(&table, 1)[i] = (float) other;
+			table_column(&table, 0)[i] = missing ? NAN : (float) (i / 6 % (other ? 4 : 2));
+			table.target[i] = other ? 100.0 : missing ? -5.0 : 0.0;
+		}
+		table.data.monotone = up;
+		params.monotone = 1;
+		params.n_trees = 1;
+		params.max_leaves = 3;
+		params.learning_rate = 1.0;
+		params.l2 = 0.0;
+		model = fit(&table, &params);
+		assert_true(fabs(pgaml_ml_predict(model, gone) + 5.0) < 1e-9);
+		for (int x = 0; x < 4; x++)
+		{
+			const float row[2] = {(float) x, 0.0f};
+
+			assert_true(fabs(pgaml_ml_predict(model, row)) < 1e-9);
+		}
+		pgaml_ml_model_free(model);
+		table_free(&table);
+	}
+}
+
 int
 main(void)
 {
@@ -208,6 +254,7 @@ main(void)
 		cmocka_unit_test(constrained_predictions_never_turn),
 		cmocka_unit_test(a_true_constraint_does_not_hurt),
 		cmocka_unit_test(missing_values_are_free),
+		cmocka_unit_test(missing_values_alone_on_a_side_are_free),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
