@@ -228,6 +228,24 @@ house_need() {
 	[ -z "$missing" ] || apt_install $missing
 }
 
+# house_want package ...: install those that can be had; tests that need the others say that they skip.
+house_want() {
+	local p missing=''
+	for p in "$@"; do
+		package_there "$p" || missing="$missing $p"
+	done
+	[ -z "$missing" ] && return 0
+	if ! command -v apt-get > /dev/null || ! as_root true; then
+		say "not there, some tests are skipped:$missing"
+		return 0
+	fi
+	for p in $missing; do
+		package_offered "$p" || apt_update
+		say "installing $p"
+		{ package_offered "$p" && apt_try "$p"; } || say "could not be installed, some tests are skipped: $p"
+	done
+}
+
 # ---------------------------------------------------------------------------
 # Build and servers
 # ---------------------------------------------------------------------------
