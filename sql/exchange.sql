@@ -9,7 +9,8 @@ TRUNCATE pganalytics.statements, pganalytics.execution_samples, pganalytics.stat
 
 -- Two statements that are known by their plan only: costs e and e^4.
 CREATE FUNCTION plan_facts(log_cost float8) RETURNS real[] LANGUAGE sql IMMUTABLE AS
-    'SELECT array_agg(CASE i WHEN 1 THEN log_cost ELSE 1 END ORDER BY i)::real[] FROM generate_series(1, 32) i';
+    'SELECT array_agg(CASE i WHEN 1 THEN log_cost ELSE 1 END ORDER BY i)::real[]
+       FROM generate_series(1, (SELECT count(*) FROM list_features() WHERE NOT canonical AND feature NOT LIKE ''lag%'')) i';
 INSERT INTO pganalytics.statements SELECT q, origin, now(), now(), 'SELECT', true, 'SELECT ' || q
   FROM pganalytics.installation, (VALUES (1), (2)) v(q);
 INSERT INTO pganalytics.statement_users (userid, queryid, search_path_hash, first_seen, last_seen, plan_id, plan_facts, plan_seen)
@@ -95,7 +96,6 @@ BEGIN
 END $$;
 SELECT with_checksum(export_model(1)) = export_model(1) AS right_checksum;
 SELECT import_model(with_checksum(set_byte(export_model(1), 20, 99)));
-SELECT import_model(with_checksum(set_byte(export_model(1), 28, 49)));
 SELECT import_model(with_checksum(set_byte(export_model(1), 32, 3)));
 SELECT count(*) FROM list_models();
 -- what is stored leaves as it is, even when it is damaged
