@@ -5,9 +5,9 @@ usage: corpus.py workload SEED RUNS    the runs in shuffled order, for psql
 
 The statements are on the demo's schemas: test/demo.d/schema.sql and pgbench's
 tables.  They are made systematically: joins of one to five tables along the
-keys, by filter, by what becomes of the rows; then one family per construct
-that the planner treats in a way of its own.  Every statement is run with
-several values of its parameters.  Writes are rolled back.
+keys, by filter, by what becomes of the rows; constructs over pairs of tables;
+then constructs that the planner treats in a way of their own.  Every statement
+is run with several values of its parameters.  Writes are rolled back.
 """
 import random
 import sys
@@ -59,6 +59,28 @@ OUTPUTS = [
     "SELECT max(r) FROM (SELECT rank() OVER (PARTITION BY {group} ORDER BY {number}) AS r FROM {from}{where}) x",
     "SELECT count(DISTINCT {many}), max({number}) FROM {from}{where}",
     "SELECT {many}, {number}, {group} FROM {from}{where} ORDER BY {many} OFFSET 500 LIMIT 500",
+]
+
+# One to many along the keys: parent, child, and how they meet.
+PAIRS = [
+    ("customers c", "orders o", "o.customer_id = c.id"),
+    ("customers c", "events e", "e.tenant_id = c.id"),
+    ("orders o", "order_items i", "i.order_id = o.id"),
+    ("products p", "order_items i", "i.product_id = p.id"),
+    ("categories g", "products p", "p.category_id = g.id"),
+]
+
+# Constructs over such a pair: {key} of the child, {filter} on the parent, {some} on the child.
+OVER_PAIRS = [
+    "SELECT count(*) FROM {parent} WHERE EXISTS (SELECT FROM {child} WHERE {on} AND {some}) AND {filter}",
+    "SELECT count(*) FROM {parent} WHERE NOT EXISTS (SELECT FROM {child} WHERE {on} AND {some}) AND {filter}",
+    "SELECT {p}.id FROM {parent} WHERE {p}.id IN (SELECT {key} FROM {child} WHERE {some}) AND {filter} ORDER BY {p}.id LIMIT 20",
+    "SELECT {p}.id, (SELECT max({number}) FROM {child} WHERE {on}) FROM {parent} WHERE {filter} LIMIT 300",
+    "SELECT {p}.id, l.v FROM {parent} CROSS JOIN LATERAL (SELECT {number} AS v FROM {child} WHERE {on} ORDER BY {number} DESC LIMIT 2) l WHERE {filter} LIMIT 300",
+    "WITH s AS (SELECT {key} AS k, sum({number}) AS v FROM {child} WHERE {some} GROUP BY 1) SELECT count(*), max(s.v) FROM {parent} JOIN s ON s.k = {p}.id WHERE {filter}",
+    "SELECT count(*) FROM (SELECT {key} FROM {child} WHERE {some} UNION SELECT {p}.id FROM {parent} WHERE {filter}) x",
+    "SELECT max(r) FROM (SELECT row_number() OVER (PARTITION BY {key} ORDER BY {number}) AS r FROM {child} WHERE {some}) x",
+    "SELECT {group}, count(*) FROM {parent} LEFT JOIN {child} ON {on} AND {some} WHERE {filter} GROUP BY {group} ORDER BY 2 DESC",
 ]
 
 # Constructs of their own.
@@ -228,12 +250,23 @@ def joined():
                            .replace("{many}", MANY[names[len(names) // 2]]))
 
 
+def over_pairs(rng):
+    """Every construct over every pair, with filters drawn."""
+    for parent, child, on in PAIRS:
+        p, c = parent[-1], child[-1]
+        for construct in OVER_PAIRS:
+            yield (construct.replace("{parent}", parent).replace("{child}", child).replace("{on}", on).replace("{p}", p)
+                   .replace("{key}", on.split(" = ")[0]).replace("{number}", NUMBER[c]).replace("{group}", GROUP[p])
+                   .replace("{filter}", rng.choice([f for f in FILTERS[p] if f]))
+                   .replace("{some}", rng.choice([f for f in FILTERS[c] if f])))
+
+
 def statements():
-    """The corpus, the same on every run: every join and every filter appears."""
+    """The corpus, the same on every run."""
     every = list(dict.fromkeys(joined()))
     rng = random.Random(1)
     rng.shuffle(every)
-    return every[:MIXED] + SPECIAL, WRITES
+    return every[:MIXED] + list(over_pairs(rng)) + SPECIAL, WRITES
 
 
 def fill(rng, text):

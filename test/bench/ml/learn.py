@@ -11,12 +11,14 @@ Three tables with their bars:
 XGBoost learns from the same rows and features, log ms as target, or the
 departure from the same cost line.  A q-error is the larger through the smaller.
 """
+import re
 import subprocess
 import sys
 
 import numpy as np
 import xgboost
 
+import corpus
 from rows import FOLDS, SEEDS, folds, load, save
 
 BINARY, DIR = sys.argv[1:3]
@@ -56,13 +58,25 @@ def xgb(x, y, test):
 
 
 def table(rows):
-    print(f"{'':44s} {'q p50':>7s} {'p90':>7s} {'p95':>7s} {'MAE ln':>7s}  90 % interval covers, times wide")
+    print(f"{'':48s} {'q p50':>7s} {'p90':>7s} {'p95':>7s} {'MAE ln':>7s}  90 % interval covers, times wide")
     for name, y, p, *interval in rows:
         covers = ""
         if interval:
             lower, upper = interval
             covers = f"  {100 * np.mean((y >= lower) & (y <= upper)):5.1f} %  {np.exp(np.median(upper - lower)):6.2f}"
-        print(f"{name:44s} " + " ".join(f"{v:7.3f}" for v in figures(y, p)) + covers)
+        print(f"{name:48s} " + " ".join(f"{v:7.3f}" for v in figures(y, p)) + covers)
+
+
+def shape(text):
+    """A statement without its constants, whoever replaced them."""
+    return re.sub(r"\$\d+|'[^']*'|\{[^}]*\}|\b\d+\b", "?", re.sub(r"\s+", " ", text)).replace("'?'", "?").replace("??", "?")
+
+
+def systematic(d):
+    """Which statements are joins and pairs that the corpus repeats; the others stand alone."""
+    repeated = {shape(text) for text in corpus.statements()[0][:-len(corpus.SPECIAL)]}
+    texts = dict(line.rstrip("\n").split("\t") for line in open(f"{DIR}/corpus.statements"))
+    return np.array([shape(texts[str(i)]) in repeated for i in d["ids"]])
 
 
 def never_seen():
@@ -90,6 +104,12 @@ def never_seen():
            ("XGBoost, log ms", ys, absolute.ravel()),
            ("XGBoost, departure from the cost line", ys, departure.ravel()),
            ("served", ys, mine["center"].ravel(), mine["lower"].ravel(), mine["upper"].ravel())])
+    repeated = systematic(d)
+    for what, rows in ((f"{repeated.sum()} of joins and pairs", repeated[group]),
+                       (f"{(~repeated).sum()} constructs that stand alone", ~repeated[group])):
+        ys_of = np.tile(y[rows], (SEEDS, 1)).ravel()
+        table([(f"{what}: XGBoost", ys_of, absolute[:, rows].ravel()),
+               (f"{what}: served", ys_of, *(mine[k][:, rows].ravel() for k in ("center", "lower", "upper")))])
     s, c = figures(ys, mine["center"].ravel()), figures(ys, simple.ravel())
     novel = mine["novel"].ravel() == 1
     inside = ((ys >= mine["lower"].ravel()) & (ys <= mine["upper"].ravel()))[novel]
