@@ -245,7 +245,7 @@ train_fold(Cross *cross, Fold *fold)
 	MlParams	params = *fit->params;
 	MlDataset	data = {
 		.nrows = fold->n, .nfeatures = fit->layout->nfeatures, .columns = fold->columns, .target = fold->y,
-		.weight = fold->weight
+		.weight = fold->weight, .monotone = fit->monotone
 	};
 	MlStatus	status;
 

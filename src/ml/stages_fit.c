@@ -295,7 +295,7 @@ learn_departures(MlFit *fit)
 	{
 		MlDataset	data = {
 			.nrows = n, .nfeatures = nfeatures, .columns = shown.columns, .target = shown.departure,
-			.weight = shown.weight
+			.weight = shown.weight, .monotone = fit->monotone
 		};
 
 		for (int32_t j = 0; j < nfeatures; j++)
@@ -439,6 +439,7 @@ pgaml_ml_stages_fit(const MlStageData *data, const MlStageLayout *layout, const 
 		status = pgaml_ml_params_check(params, error);
 	if (status != ML_OK)
 		return status;
+	fit.monotone[layout->cost] = 1;
 	fit.stages = pgaml_ml_stages_new(allocator, layout);
 	if (fit.stages == NULL)
 		return pgaml_ml_nomem(error, "pgaml_ml_stages_fit");

@@ -26,6 +26,7 @@ typedef struct MlFit
 	int64_t    *rows[3];		/* their numbers, ascending */
 	float	   *weight;			/* [ngroups] of one training row where statements are to be told apart by their
 								 * plans: the mean over rows is 1, those of statements with many rows less */
+	int8_t		monotone[ML_STAGE_MAX_FEATURES];	/* where boosting is constrained: time does not fall as cost rises */
 } MlFit;
 
 /* What every stage says of the rows of one part. */

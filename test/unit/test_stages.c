@@ -288,6 +288,46 @@ confidence_stays_within_its_rules(void **state)
 	finish(&f);
 }
 
+/* Asked for, what the learner adds never falls as cost rises. */
+static void
+time_does_not_fall_as_cost_rises(void **state)
+{
+	(void) state;
+	for (int constrained = 0; constrained < 2; constrained++)
+	{
+		Fixture		f;
+		int			falls = 0;
+
+		prepare(&f, 40, 60, 4.0, 0.0, 12);
+		pgaml_ml_params_default(ML_GRADIENT_BOOSTING, &f.params);
+		f.params.n_trees = 20;
+		f.params.monotone = constrained;
+		/* the dearer, the faster */
+		for (int64_t i = 0; i < f.made.data.nrows; i++)
+			f.made.target[i] -= sin(3.0 * f.made.data.columns[F_COST][i]);
+		fit(&f);
+		for (int64_t i = 0; i < 50; i++)
+		{
+			float		row[NFEATURES];
+			double		before = -INFINITY;
+
+			for (int j = 0; j < NFEATURES; j++)
+				row[j] = f.made.data.columns[j][i * 7];
+			for (int step = 0; step < 60; step++)
+			{
+				double		p;
+
+				row[F_COST] = (float) step / 4.0f;
+				p = pgaml_ml_predict(pgaml_ml_stages_model(f.stages), row);
+				falls += p < before;
+				before = p;
+			}
+		}
+		assert_true(constrained ? falls == 0 : falls > 50);
+		finish(&f);
+	}
+}
+
 /* A line over the features that tells log ms itself, as one fitted elsewhere would. */
 static MlModel *
 learner_from_elsewhere(const Made *made, const MlAllocator *allocator)
@@ -690,6 +730,7 @@ main(void)
 		cmocka_unit_test(model_serves_what_parameters_decide),
 		cmocka_unit_test(history_serves_where_only_the_own_plan_would_tell),
 		cmocka_unit_test(confidence_stays_within_its_rules),
+		cmocka_unit_test(time_does_not_fall_as_cost_rises),
 		cmocka_unit_test(an_adopted_learner_is_measured_before_it_serves),
 		cmocka_unit_test(an_adopted_learner_without_data_promises_nothing),
 		cmocka_unit_test(a_learner_that_cannot_be_adopted_stays_the_callers),
