@@ -147,7 +147,8 @@ scan_dense(MlGrower *g, MlWork *node, MlHist hists)
 
 /*
  * Best split of a node with few rows: only the bins that have rows are
- * touched, and cleared again.
+ * touched, and cleared again.  To sort the rows of tiny nodes instead (ranks by
+ * comparing all pairs, eight at a time) gave the same forests 3 % slower.
  */
 static void
 scan_sparse(MlGrower *g, MlWork *node)
