@@ -19,6 +19,7 @@
 #include "ml/stages_fit_internal.h"
 
 #define SPREAD_DEFAULT	0.5		/* log; when nothing at all is known */
+#define SHOW_TWICE_ROWS	20000	/* training rows up to which each is shown both cold and warm */
 #define NOVELTY_STEPS	200		/* elementary steps to look at one row */
 #define NOVELTY_USUAL_MAX 0.7	/* beyond this the learner's paths tell nothing */
 #define SPREAD_UNKNOWN	1.0		/* log; error of a learner that met no row of this server */
@@ -27,13 +28,14 @@
 size_t
 pgaml_ml_stages_memory(const MlParams *params, int64_t nrows, int32_t nfeatures)
 {
-	size_t		model = pgaml_ml_train_memory(params, nrows, nfeatures);
+	int64_t		shown = nrows > 2 * SHOW_TWICE_ROWS ? nrows : nrows > SHOW_TWICE_ROWS ? 2 * SHOW_TWICE_ROWS : 2 * nrows;
+	size_t		model = pgaml_ml_train_memory(params, shown, nfeatures);
 	size_t		per_row = (size_t) nfeatures * sizeof(float)	/* gathered columns */
 		+ sizeof(double) * (2 * ML_STAGE_COUNT + ML_BASE_COUNT + 10);
 	size_t		fixed = sizeof(float) * (ML_STAGE_WARM_COUNT * ML_SCORES_TOTAL + ML_STAGE_COUNT * 2 * ML_SCORES_MAX) +
 		ML_NOVELTY_SETS * ML_NOVELTY_BYTES;
 
-	return pgaml_ml_size_add(pgaml_ml_size_add(model, fixed), pgaml_ml_size_mul(per_row, (size_t) nrows));
+	return pgaml_ml_size_add(pgaml_ml_size_add(model, fixed), pgaml_ml_size_mul(per_row, (size_t) shown));
 }
 
 static MlStatus
@@ -241,36 +243,52 @@ typedef struct Shown
 	uint8_t    *validation;
 } Shown;
 
-/* Copy the training rows together, each in one of the three ways it may be asked for. */
+/* How often each of n training rows is shown: cold and otherwise where rows are few, else one or the other. */
+static int64_t
+times_shown(int64_t n)
+{
+	return n <= SHOW_TWICE_ROWS ? 2 : 1;
+}
+
+/* One training row into place at; ahead or with its own plan unless cold. */
 static void
-show_rows(MlFit *fit, Shown *shown)
+show_row(MlFit *fit, Shown *shown, int64_t from, bool cold, bool ahead, int64_t n, int64_t at)
 {
 	const MlStageLayout *layout = fit->layout;
-	int64_t		n = fit->n[ML_PART_TRAIN];
+	int32_t		group = fit->data->group[from];
 	float		row[ML_STAGE_MAX_FEATURES];
+
+	for (int32_t j = 0; j < layout->nfeatures; j++)
+		row[j] = fit->data->columns[j][from];
+	cold = cold || !pgaml_ml_stage_warm(layout, row);
+	shown->departure[at] = fit->data->target[from] -
+		pgaml_ml_stage_center(fit->stages, cold ? ML_STAGE_PLANNER : ML_STAGE_HISTORY, row, NULL);
+	if (cold)
+		pgaml_ml_stage_hide(layout, row);
+	else if (ahead)
+		pgaml_ml_stage_row_ahead(layout, fit->data, from, row);
+	for (int32_t j = 0; j < layout->nfeatures; j++)
+		shown->values[(int64_t) j * n + at] = row[j];
+	shown->weight[at] = cold ? fit->weight[group] : 1.0f;
+	shown->validation[at] = pgaml_ml_validates(group);
+}
+
+/* Copy the training rows together, n of them as shown. */
+static void
+show_rows(MlFit *fit, Shown *shown, int64_t n)
+{
+	int64_t		rows = fit->n[ML_PART_TRAIN];
 	MlRng		rng;
 
 	pgaml_ml_rng_seed(&rng, fit->params->seed);
-	for (int64_t i = 0; i < n; i++)
+	for (int64_t i = 0; i < rows; i++)
 	{
 		int64_t		from = fit->rows[ML_PART_TRAIN][i];
-		int32_t		group = fit->data->group[from];
 		uint64_t	bits = pgaml_ml_rng_next(&rng) >> 62;
-		bool		cold = bits < 2;
 
-		for (int32_t j = 0; j < layout->nfeatures; j++)
-			row[j] = fit->data->columns[j][from];
-		cold = cold || !pgaml_ml_stage_warm(layout, row);
-		shown->departure[i] = fit->data->target[from] -
-			pgaml_ml_stage_center(fit->stages, cold ? ML_STAGE_PLANNER : ML_STAGE_HISTORY, row, NULL);
-		if (cold)
-			pgaml_ml_stage_hide(layout, row);
-		else if (bits == 2)
-			pgaml_ml_stage_row_ahead(layout, fit->data, from, row);
-		for (int32_t j = 0; j < layout->nfeatures; j++)
-			shown->values[(int64_t) j * n + i] = row[j];
-		shown->weight[i] = cold ? fit->weight[group] : 1.0f;
-		shown->validation[i] = pgaml_ml_validates(group);
+		show_row(fit, shown, from, n > rows || bits < 2, (bits & 1) == 0, n, i);
+		if (n > rows)
+			show_row(fit, shown, from, false, (bits & 1) == 0, n, rows + i);
 	}
 }
 
@@ -278,7 +296,7 @@ static MlStatus
 learn_departures(MlFit *fit)
 {
 	int32_t		nfeatures = fit->layout->nfeatures;
-	int64_t		n = fit->n[ML_PART_TRAIN];
+	int64_t		n = fit->n[ML_PART_TRAIN] * times_shown(fit->n[ML_PART_TRAIN]);
 	Shown		shown = {
 		.values = pgaml_ml_alloc(fit->allocator, n * nfeatures, sizeof(float)),
 		.columns = pgaml_ml_alloc(fit->allocator, nfeatures, sizeof(float *)),
@@ -300,7 +318,7 @@ learn_departures(MlFit *fit)
 
 		for (int32_t j = 0; j < nfeatures; j++)
 			shown.columns[j] = shown.values + (int64_t) j * n;
-		show_rows(fit, &shown);
+		show_rows(fit, &shown, n);
 		data.validation = pgaml_ml_validation(fit, shown.validation, n, fit->data->ngroups);
 		status = pgaml_ml_train(&data, fit->params, fit->allocator, fit->stop,
 								&fit->stages->model, fit->error);

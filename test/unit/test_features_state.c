@@ -242,10 +242,50 @@ log_median_inverts_the_log_normal_mean(void **state)
 	assert_float_equal(pgaml_log_sigma(cv), sigma, 1e-12);
 }
 
+/* The plan of one execution against those of the recent runs: a statement whose time follows its cost. */
+static void
+departures_compare_an_own_plan_with_the_past(void **state)
+{
+	PgamlRuns	runs = {0};
+	PgamlRunsSummary summary;
+	PgamlDeparture departure;
+	float		recent[PGAML_RECENT_RUNS];
+
+	(void) state;
+	for (int i = 0; i < 40; i++)
+	{
+		float		cost = (float) (i % 8);
+		PgamlRun	run = {.at = i, .log_ms = 1.0f + 1.5f * cost, .plan = 7, .cost = cost, .plan_rows = 2.0f * cost,
+		.rows = NAN, .hit_ratio = NAN, .active = NAN};
+
+		if (i < 2)
+		{
+			pgaml_runs_summary(&runs, 7, &summary);
+			pgaml_runs_departure(&runs, &summary, 3.0f, 6.0f, &departure);
+			assert_true(isnan(departure.cost) && isnan(departure.near) && isnan(departure.line));
+		}
+		pgaml_runs_push(&runs, &run);
+	}
+	pgaml_runs_summary(&runs, 7, &summary);
+	assert_int_equal(pgaml_runs_recent(&runs, &summary, recent), PGAML_RECENT_RUNS);
+	assert_float_equal(recent[0], 1.0, 1e-6);	/* the eighth run, oldest first */
+	assert_float_equal(recent[31], 1.0 + 1.5 * 7, 1e-6);
+	pgaml_runs_departure(&runs, &summary, 6.0f, 12.0f, &departure);
+	assert_float_equal(departure.cost, 6.0 - 3.5, 1e-5);
+	assert_float_equal(departure.rows, 12.0 - 7.0, 1e-5);
+	assert_float_equal(departure.near, 1.5 * 2.5, 0.76);	/* four such runs, and one neighbour */
+	assert_float_equal(departure.line, 1.5 * 2.5, 0.1);
+	pgaml_runs_departure(&runs, &summary, 100.0f, NAN, &departure);
+	assert_true(isnan(departure.rows) && departure.line < 1.5 * (7.0 + 2.0 - 3.5) + 0.1);	/* not believed that far */
+	pgaml_runs_departure(&runs, &summary, NAN, 12.0f, &departure);
+	assert_true(isnan(departure.cost) && isnan(departure.line));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(departures_compare_an_own_plan_with_the_past),
 		cmocka_unit_test(empty_state_knows_nothing),
 		cmocka_unit_test(centre_is_the_median_and_one_outlier_does_not_move_it),
 		cmocka_unit_test(spread_of_normal_errors_is_their_standard_deviation),
