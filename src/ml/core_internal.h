@@ -66,4 +66,8 @@ extern double pgaml_ml_sorted_quantile(const MlPair *pairs, int64_t n, double q)
 /* The same of pairs in any order, which it changes, in linear time on average; true when stopped. */
 extern bool pgaml_ml_select_quantile(MlPair *pairs, int64_t n, double q, MlTicker *ticker, double *out);
 
+/* pgaml_ml_robust_line that can be stopped (ML_E_STOPPED). */
+extern MlStatus pgaml_ml_fit_line(const float *x, const double *y, const float *weight, int64_t n,
+								  const MlAllocator *allocator, MlTicker *ticker, MlLine *out, MlError *error);
+
 #endif							/* PGAML_ML_CORE_INTERNAL_H */

@@ -19,31 +19,34 @@ typedef struct Points
 	double	   *x;
 	double	   *y;
 	double	   *w;
-	MlPair	   *sorted;			/* [n] */
-	MlPair	   *scratch;		/* [n] */
+	MlPair	   *pairs;			/* [n] scratch */
+	MlTicker   *ticker;
+	bool		stopped;		/* then nothing that follows means anything */
 } Points;
 
 /*
  * Weighted median of the residuals, or of their distance from centre.
  */
 static double
-median_residual(const Points *p, double intercept, double slope, bool absolute)
+median_residual(Points *p, double intercept, double slope, bool absolute)
 {
+	double		median = 0.0;
+
 	for (int64_t i = 0; i < p->n; i++)
 	{
 		double		r = p->y[i] - intercept - slope * p->x[i];
 
-		p->sorted[i] = (MlPair) {absolute ? fabs(r) : r, p->w[i]};
+		p->pairs[i] = (MlPair) {absolute ? fabs(r) : r, p->w[i]};
 	}
-	pgaml_ml_sort_pairs(p->sorted, p->scratch, p->n);
-	return pgaml_ml_sorted_quantile(p->sorted, p->n, 0.5);
+	p->stopped = p->stopped || pgaml_ml_select_quantile(p->pairs, p->n, 0.5, p->ticker, &median);
+	return median;
 }
 
 /*
  * Median absolute deviation of the residuals as a standard deviation.
  */
 static double
-residual_scale(const Points *p, double intercept, double slope)
+residual_scale(Points *p, double intercept, double slope)
 {
 	double		centre = median_residual(p, intercept, slope, false);
 
@@ -84,7 +87,7 @@ least_squares(const Points *p, double limit, bool with_slope, double *intercept,
  * Iteratively reweighted least squares from the ordinary fit.
  */
 static void
-iterate(const Points *p, bool with_slope, MlLine *line)
+iterate(Points *p, bool with_slope, MlLine *line)
 {
 	double		spread = line->x_max - line->x_min;
 
@@ -96,7 +99,7 @@ iterate(const Points *p, bool with_slope, MlLine *line)
 		double		scale = residual_scale(p, intercept, slope);
 
 		/* more than half of the points lie on the line: nothing left to gain */
-		if (!(scale > 0.0))
+		if (p->stopped || !(scale > 0.0))
 			break;
 		least_squares(p, HUBER_K * scale, with_slope, &line->intercept, &line->slope);
 		if (fabs(line->slope - slope) * spread <= CONVERGED * scale &&
@@ -134,7 +137,7 @@ collect(const float *x, const double *y, const float *weight, int64_t n, Points 
 }
 
 static void
-fit(const Points *p, MlLine *line)
+fit(Points *p, MlLine *line)
 {
 	if (p->n == 0)
 		return;
@@ -157,6 +160,15 @@ MlStatus
 pgaml_ml_robust_line(const float *x, const double *y, const float *weight, int64_t n,
 					 const MlAllocator *allocator, MlLine *out, MlError *error)
 {
+	MlTicker	ticker = {0};
+
+	return pgaml_ml_fit_line(x, y, weight, n, allocator, &ticker, out, error);
+}
+
+MlStatus
+pgaml_ml_fit_line(const float *x, const double *y, const float *weight, int64_t n,
+				  const MlAllocator *allocator, MlTicker *ticker, MlLine *out, MlError *error)
+{
 	size_t		count = n > 0 ? (size_t) n : 0;
 	double	   *values;
 	MlPair	   *pairs;
@@ -164,16 +176,18 @@ pgaml_ml_robust_line(const float *x, const double *y, const float *weight, int64
 
 	*out = (MlLine) {NAN, 0.0, NAN, NAN, NAN};
 	values = pgaml_ml_alloc(allocator, pgaml_ml_size_mul(count, 3), sizeof(double));
-	pairs = pgaml_ml_alloc(allocator, pgaml_ml_size_mul(count, 2), sizeof(MlPair));
+	pairs = pgaml_ml_alloc(allocator, count, sizeof(MlPair));
 	if (values == NULL || pairs == NULL)
 		status = pgaml_ml_nomem(error, "robust_line");
 	else
 	{
-		Points		points = {0, values, values + count, values + 2 * count, pairs, pairs + count};
+		Points		points = {0, values, values + count, values + 2 * count, pairs, ticker, false};
 
 		status = collect(x, y, weight, n, &points, out, error);
 		if (status == ML_OK)
 			fit(&points, out);
+		if (points.stopped)
+			status = pgaml_ml_stopped(error, "robust_line");
 	}
 	pgaml_ml_release(allocator, values);
 	pgaml_ml_release(allocator, pairs);
