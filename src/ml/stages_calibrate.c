@@ -115,14 +115,16 @@ keep_scores(MlFit *fit, MlStageKind kind, const MlHeldOut *held)
 	{
 		int64_t		k = 0;
 
-		for (int64_t i = 0; i < held->n; i++)
+		status = pgaml_ml_stages_ask(fit);
+		for (int64_t i = 0; i < held->n && status == ML_OK; i++)
 		{
 			double		center = held->center[kind][i];
 
 			if (isfinite(center) && held->single[i] && pgaml_ml_size_group(center) == size)
 				sized[k++] = (float) (fabs(held->y[i] - center) / held->half[kind][i]);
 		}
-		status = pgaml_ml_scores_keep(&stages->sized[kind][size], sized, k, fit->allocator, fit->error);
+		if (status == ML_OK)
+			status = pgaml_ml_scores_keep(&stages->sized[kind][size], sized, k, fit->allocator, fit->error);
 	}
 	pgaml_ml_release(fit->allocator, scores);
 	return status;

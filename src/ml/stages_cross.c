@@ -242,6 +242,7 @@ static MlStatus
 train_fold(Cross *cross, Fold *fold)
 {
 	MlFit	   *fit = cross->fit;
+	MlTicker	ticker = {.stop = &cross->stop};
 	MlParams	params = *fit->params;
 	MlDataset	data = {
 		.nrows = fold->n, .nfeatures = fit->layout->nfeatures, .columns = fold->columns, .target = fold->y,
@@ -251,7 +252,7 @@ train_fold(Cross *cross, Fold *fold)
 
 	fill_fold(cross, fold);
 	data.validation = pgaml_ml_validation(fit, fold->validation, fold->n, cross->nstatements);
-	status = pgaml_ml_robust_line(fold->cost, fold->y, fold->weight, fold->n, fit->allocator, &fold->line, fit->error);
+	status = pgaml_ml_fit_line(fold->cost, fold->y, fold->weight, fold->n, fit->allocator, &ticker, &fold->line, fit->error);
 	if (status != ML_OK || fit->stages->absolute)
 		return status;
 	for (int64_t i = 0; i < fold->n; i++)
@@ -567,6 +568,8 @@ pgaml_ml_stages_cross(MlFit *fit)
 	cross.stop = (MlStop) {should_stop, &cross};
 	fit->stages->cold_source = ML_SOURCE_PLANNER;
 	fit->stages->smear[ML_STAGE_MODEL_COLD] = fit->stages->smear[ML_STAGE_PLANNER] = 1.0;
+	if (status == ML_OK)
+		status = pgaml_ml_stages_ask(fit);
 	if (status == ML_OK && cross.nstatements >= MIN_STATEMENTS)
 	{
 		status = take_rows(&cross);

@@ -21,6 +21,7 @@
 #define SPREAD_DEFAULT	0.5		/* log; when nothing at all is known */
 #define SHOW_TWICE_ROWS	20000	/* training rows up to which each is shown both cold and warm */
 #define NOVELTY_STEPS	200		/* elementary steps to look at one row */
+#define SHOW_STEPS		100		/* ... to show one */
 #define NOVELTY_USUAL_MAX 0.7	/* beyond this the learner's paths tell nothing */
 #define SPREAD_UNKNOWN	1.0		/* log; error of a learner that met no row of this server */
 
@@ -173,6 +174,7 @@ learn_scale(MlFit *fit)
 	const MlStageData *data = fit->data;
 	int64_t		n = fit->n[ML_PART_TRAIN];
 	int64_t		nspread = 0;
+	MlTicker	ticker = {.stop = fit->stop};
 	double	   *y = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
 	double	   *spread = pgaml_ml_alloc(fit->allocator, n, sizeof(double));
 	float	   *cost = pgaml_ml_alloc(fit->allocator, n, sizeof(float));
@@ -201,7 +203,9 @@ learn_scale(MlFit *fit)
 		status = pgaml_ml_weighted_quantile(y, NULL, n, 0.5, fit->allocator,
 											&stages->global_median, fit->error);
 		if (status == ML_OK)
-			status = pgaml_ml_robust_line(cost, y, weight, n, fit->allocator, &stages->line, fit->error);
+			status = pgaml_ml_stages_ask(fit);
+		if (status == ML_OK)
+			status = pgaml_ml_fit_line(cost, y, weight, n, fit->allocator, &ticker, &stages->line, fit->error);
 		if (status == ML_OK && !isfinite(stages->line.intercept))	/* no plan is known at all */
 			stages->line = (MlLine) {stages->global_median, 0.0, SPREAD_DEFAULT, 0.0, 0.0};
 		stages->default_spread = SPREAD_DEFAULT;
@@ -274,10 +278,11 @@ show_row(MlFit *fit, Shown *shown, int64_t from, bool cold, bool ahead, int64_t 
 }
 
 /* Copy the training rows together, n of them as shown. */
-static void
+static MlStatus
 show_rows(MlFit *fit, Shown *shown, int64_t n)
 {
 	int64_t		rows = fit->n[ML_PART_TRAIN];
+	MlTicker	ticker = {.stop = fit->stop};
 	MlRng		rng;
 
 	pgaml_ml_rng_seed(&rng, fit->params->seed);
@@ -286,10 +291,14 @@ show_rows(MlFit *fit, Shown *shown, int64_t n)
 		int64_t		from = fit->rows[ML_PART_TRAIN][i];
 		uint64_t	bits = pgaml_ml_rng_next(&rng) >> 62;
 
+		if (pgaml_ml_tick(&ticker, SHOW_STEPS))
+			return pgaml_ml_stopped(fit->error, "pgaml_ml_stages_fit");
+
 		show_row(fit, shown, from, n > rows || bits < 2, (bits & 1) == 0, n, i);
 		if (n > rows)
 			show_row(fit, shown, from, false, (bits & 1) == 0, n, rows + i);
 	}
+	return ML_OK;
 }
 
 static MlStatus
@@ -318,10 +327,11 @@ learn_departures(MlFit *fit)
 
 		for (int32_t j = 0; j < nfeatures; j++)
 			shown.columns[j] = shown.values + (int64_t) j * n;
-		show_rows(fit, &shown, n);
+		status = show_rows(fit, &shown, n);
 		data.validation = pgaml_ml_validation(fit, shown.validation, n, fit->data->ngroups);
-		status = pgaml_ml_train(&data, fit->params, fit->allocator, fit->stop,
-								&fit->stages->model, fit->error);
+		if (status == ML_OK)
+			status = pgaml_ml_train(&data, fit->params, fit->allocator, fit->stop,
+									&fit->stages->model, fit->error);
 	}
 	pgaml_ml_release(fit->allocator, shown.validation);
 	pgaml_ml_release(fit->allocator, shown.weight);
@@ -331,7 +341,7 @@ learn_departures(MlFit *fit)
 	return status;
 }
 
-/* Share of unseen paths that one in ten rows of the calibration part exceeds. */
+/* Share of unseen paths that one in ten rows of the calibration part exceeds; NaN when stopped. */
 static double
 usual_novelty(MlFit *fit, MlTicker *ticker)
 {
@@ -342,8 +352,10 @@ usual_novelty(MlFit *fit, MlTicker *ticker)
 	int32_t		nsets = fit->stages->novelty.nsets;
 	int32_t		k = nsets;
 
-	for (int64_t i = 0; i < n && !pgaml_ml_tick(ticker, NOVELTY_STEPS); i++)
+	for (int64_t i = 0; i < n; i++)
 	{
+		if (pgaml_ml_tick(ticker, NOVELTY_STEPS))
+			return NAN;
 		for (int32_t j = 0; j < fit->layout->nfeatures; j++)
 			row[j] = fit->data->columns[j][fit->rows[ML_PART_CALIBRATE][i]];
 		pgaml_ml_stage_hide(fit->layout, row);
@@ -375,7 +387,7 @@ learn_novelty(MlFit *fit)
 		pgaml_ml_novelty_learn(novelty, fit->stages->model, row);
 	}
 	novelty->usual = usual_novelty(fit, &ticker);
-	return ML_OK;
+	return isnan(novelty->usual) ? pgaml_ml_stopped(fit->error, "pgaml_ml_stages_fit") : ML_OK;
 }
 
 /* Everything behind the learner; it is fitted here unless there already is one. */

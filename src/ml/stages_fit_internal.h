@@ -80,4 +80,7 @@ extern int64_t pgaml_ml_key_of(const MlStageData *data, int64_t row);
 extern MlStatus pgaml_ml_stage_score(MlFit *fit, const double *y, const double *p, const double *half,
 									 const uint8_t *single, const float *weight, int64_t n, MlStageScore *out);
 
+/* Ask the caller between two steps over all rows: ML_OK or ML_E_STOPPED. */
+extern MlStatus pgaml_ml_stages_ask(MlFit *fit);
+
 #endif							/* PGAML_ML_STAGES_FIT_INTERNAL_H */

@@ -35,6 +35,14 @@ pgaml_ml_held_out_free(MlFit *fit, MlHeldOut *held)
 	memset(held, 0, sizeof(*held));
 }
 
+MlStatus
+pgaml_ml_stages_ask(MlFit *fit)
+{
+	MlTicker	ticker = {.stop = fit->stop, .progress = fit->stages->model != NULL ? 1.0 : 0.0};
+
+	return pgaml_ml_tick(&ticker, ML_STOP_EVERY) ? pgaml_ml_stopped(fit->error, "pgaml_ml_stages_fit") : ML_OK;
+}
+
 static bool
 held_out_alloc(MlFit *fit, MlHeldOut *held)
 {
@@ -162,7 +170,7 @@ pgaml_ml_stage_score(MlFit *fit, const double *y, const double *p, const double 
 	float	   *w_known = pgaml_ml_alloc(fit->allocator, n, sizeof(float));
 	int64_t		singles = 0;
 	int64_t		covered = 0;
-	MlStatus	status = ML_OK;
+	MlStatus	status = pgaml_ml_stages_ask(fit);
 
 	out->n = 0;
 	out->coverage = out->width = NAN;

@@ -709,6 +709,37 @@ stopping_leaves_nothing(void **state)
 	finish(&f);
 }
 
+/* Counts down; the question at 0 is the only one that is answered with yes. */
+static bool
+stop_once(void *state, double progress)
+{
+	(void) progress;
+	return (*(int *) state)-- == 0;
+}
+
+static void
+every_question_may_be_the_last(void **state)
+{
+	Fixture		f;
+	int			questions = 0;
+
+	(void) state;
+	prepare(&f, 30, 300, 1.0, 0.0, 5);
+	f.params.n_trees = 3;
+	for (MlStatus status = ML_E_STOPPED; status == ML_E_STOPPED; questions++)
+	{
+		int			left = questions;
+		MlStop		stop = {stop_once, &left};
+		MlError		error;
+
+		status = pgaml_ml_stages_fit(&f.made.data, &layout, &f.params, &f.allocator, &stop, &f.stages, &f.report, &error);
+		assert_int_equal(status, left < 0 ? ML_E_STOPPED : ML_OK);
+	}
+	/* also between the steps over all rows, which millions of rows make long */
+	assert_true(questions > 100);
+	finish(&f);
+}
+
 static void
 normal_quantiles_are_right(void **state)
 {
@@ -744,6 +775,7 @@ main(void)
 		cmocka_unit_test(every_allocation_may_fail),
 		cmocka_unit_test(without_any_plan_the_median_stands_for_the_cost_line),
 		cmocka_unit_test(stopping_leaves_nothing),
+		cmocka_unit_test(every_question_may_be_the_last),
 		cmocka_unit_test(normal_quantiles_are_right),
 	};
 
