@@ -10,9 +10,16 @@
  */
 #include "ml/scores_internal.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+float
+pgaml_ml_score_of(double error, double unit)
+{
+	return nextafterf((float) (fabs(error) / unit), FLT_MAX);
+}
 
 /*
  * As pgaml_ml_conformal_quantile, with the mass of one more statement beyond

@@ -35,6 +35,13 @@ typedef struct MlOwnScores
 	float	   *values;			/* ascending within a statement */
 } MlOwnScores;
 
+/*
+ * The score of an error: never below error / unit, so that an interval made
+ * of it reaches an error as large again.  Where times repeat to the digit,
+ * most errors are equal, and the nearest float would leave half of them out.
+ */
+extern float pgaml_ml_score_of(double error, double unit);
+
 /* The half-width that covers a share p of what comes next; false when no finite one keeps the promise. */
 extern bool pgaml_ml_scores_quantile(const MlScores *scores, double p, double *out);
 

@@ -106,7 +106,7 @@ keep_scores(MlFit *fit, MlStageKind kind, const MlHeldOut *held)
 		if (!isfinite(residual) || !held->single[i])
 			continue;
 		smear += exp(fmin(residual, ML_SMEAR_MAX));
-		scores[n++] = (float) (fabs(residual) / held->half[kind][i]);
+		scores[n++] = pgaml_ml_score_of(residual, held->half[kind][i]);
 	}
 	stages->smear[kind] = n > 0 ? smear / n : 1.0;
 	fit->report->calibration[kind] = n;
@@ -121,7 +121,7 @@ keep_scores(MlFit *fit, MlStageKind kind, const MlHeldOut *held)
 			double		center = held->center[kind][i];
 
 			if (isfinite(center) && held->single[i] && pgaml_ml_size_group(center) == size)
-				sized[k++] = (float) (fabs(held->y[i] - center) / held->half[kind][i]);
+				sized[k++] = pgaml_ml_score_of(held->y[i] - center, held->half[kind][i]);
 		}
 		if (status == ML_OK)
 			status = pgaml_ml_scores_keep(&stages->sized[kind][size], sized, k, fit->allocator, fit->error);
@@ -190,7 +190,7 @@ latest_scores(const MlHeldOut *held, MlStageKind kind, const Owner *owner, int64
 
 	for (int64_t i = owner->to - 1; i >= owner->from && n < quota; i--)
 		if (scored(held, kind, i))
-			out[n++] = (float) (fabs(held->y[i] - held->center[kind][i]) / held->half[kind][i]);
+			out[n++] = pgaml_ml_score_of(held->y[i] - held->center[kind][i], held->half[kind][i]);
 	pgaml_ml_sort_floats(out, n);
 	return n;
 }
@@ -260,8 +260,8 @@ keep_few(MlFit *fit)
 			row[j] = data->columns[j][i];
 		if (pgaml_ml_stage_warm(layout, row))
 			continue;
-		scores[n++] = (float) (fabs(data->target[i] - row[layout->lag_center]) /
-							   pgaml_ml_stage_scale(fit->stages, ML_STAGE_HISTORY, row));
+		scores[n++] = pgaml_ml_score_of(data->target[i] - row[layout->lag_center],
+										pgaml_ml_stage_scale(fit->stages, ML_STAGE_HISTORY, row));
 		of_group++;
 	}
 	status = pgaml_ml_scores_keep(&fit->stages->few, scores, n, fit->allocator, fit->error);

@@ -444,7 +444,7 @@ statement_scores(const Cross *cross, const Statement *statement, int32_t each, f
 
 	for (int64_t i = statement->start; i < statement->start + statement->n; i++)
 		if (cross->fit->data->single[cross->rows[i]])
-			sorted[n++] = (float) cross->error[i];
+			sorted[n++] = pgaml_ml_score_of(cross->error[i], 1.0);
 	if (n == 0)
 		return false;
 	*size = pgaml_ml_size_group(cross->p[statement->start + statement->n / 2]);
