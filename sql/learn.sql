@@ -150,6 +150,7 @@ SELECT * FROM train_performance_model(lookback_days => 366);
 SELECT * FROM train_performance_model(hyperparameters => '{"n_tress": 5}');
 SELECT * FROM train_performance_model(hyperparameters => '{"n_trees": "many"}');
 SELECT * FROM train_performance_model(hyperparameters => '{"n_trees": -1}');
+SELECT * FROM train_performance_model(hyperparameters => '{"n_trees": 1e400}');
 SELECT * FROM train_performance_model('gradient_boosting', hyperparameters => '{"loss": "hubert"}');
 SELECT * FROM train_performance_model('gradient_boosting', hyperparameters => '{"loss": 1}');
 SELECT * FROM train_performance_model('gradient_boosting', hyperparameters => '{"quantile": 1}');

@@ -111,7 +111,7 @@ pgaml_dataset_thinning(const MlParams *params, int64 nrows)
 	}
 	if (keep_every > 1)
 		ereport(NOTICE,
-				(errmsg("training on every %dth of " INT64_FORMAT " samples to stay within pganalytics_ml.training_memory",
+				(errmsg("training on one in %d of " INT64_FORMAT " samples to stay within pganalytics_ml.training_memory",
 						keep_every, nrows)));
 	return keep_every;
 }

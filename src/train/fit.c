@@ -138,7 +138,8 @@ set_parameter(MlParams *params, const char *name, const JsonbValue *json)
 					 errmsg("hyper-parameter \"%s\" cannot be \"%s\": %s", name, text, error.message)));
 		return;
 	}
-	value = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(json->val.numeric)));
+	/* beyond a double it becomes infinite, which is out of any range */
+	value = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(json->val.numeric)));
 	if (pgaml_ml_params_set(params, name, value, &error) != ML_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
