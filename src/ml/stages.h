@@ -5,13 +5,13 @@
  * Pure C, on top of ml.h.  All times are natural logarithms of ms.
  *
  * A row is warm when the statement's own recent runs are known (its lag
- * features), else cold.  Warm rows start from the centre of those runs, cold
- * rows from the cost line; the learner is fitted to the departure from that
- * start.  A row can be seen in three ways: cold (what only past runs tell is
- * hidden), ahead (by query identifier: with the plan of the statement's
- * previous run, for its own may depend on parameters that nobody knows) and
- * with its own plan.  Training shows one learner all three, at random.  Its
- * departure is shrunk by the factor that held-out rows ask for, and which
+ * features), else cold.  A row can be seen in three ways: cold (what only past
+ * runs tell is hidden), ahead (by query identifier: with the plan of the
+ * statement's previous run, for its own may depend on parameters that nobody
+ * knows) and with its own plan.  One learner is fitted to the departure from
+ * the cost line, on rows cold and with their own plan.  What it says of a warm
+ * row draws the answer away from the centre of the recent runs, of a cold row
+ * away from the cost line, each by the factor that held-out rows ask for; which
  * stage serves which kind of row is decided by held-out error.
  *
  * Cold rows are those of statements never seen.  What serves them, how far it
@@ -47,7 +47,7 @@ typedef enum MlSource
 typedef enum MlStageKind
 {
 	ML_STAGE_HISTORY,			/* centre of the recent runs */
-	ML_STAGE_MODEL_WARM,		/* that plus the learner's departure, ahead of the execution */
+	ML_STAGE_MODEL_WARM,		/* between that and what the learner says ahead of the execution */
 	ML_STAGE_MODEL_OWN,			/* the same, knowing the plan of the very execution */
 	ML_STAGE_MODEL_COLD,		/* cost line plus the learner's departure, lags hidden */
 	ML_STAGE_PLANNER,			/* cost line */

@@ -81,7 +81,9 @@ take_row(const MlStages *stages, const MlStageData *data, int64_t i, Rows *rows)
 	memcpy(rows->values + rows->n * layout->nfeatures,
 		   pgaml_ml_stage_row(stages, &terms, rows->row, rows->scratch),
 		   sizeof(float) * (size_t) layout->nfeatures);
-	rows->target[rows->n++] = data->target[i] - terms.start;
+	rows->target[rows->n++] = data->target[i] -
+		(stages->absolute ? 0.0 :
+		 pgaml_ml_line_at(&stages->line, stages->global_median, rows->row[layout->cost]));
 }
 
 /* Evenly, max of them or all there are. */

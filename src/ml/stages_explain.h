@@ -16,8 +16,8 @@ typedef struct MlStageExplanation
 {
 	bool		answered;		/* else nothing is known of the row, and the rest is 0 */
 	MlStageKind kind;			/* the stage that answers */
-	double		start;			/* the centre of the recent runs, or the cost line; 0 with an absolute learner */
-	bool		from_history;	/* the start is of the recent runs */
+	double		start;			/* the centre of the recent runs, the cost line, or between them; 0 with an absolute learner */
+	bool		from_history;	/* the centre of the recent runs is in it */
 	bool		learner;		/* the learner was asked; else base and contributions are 0 */
 	double		base;			/* what it adds when nothing is known of a row, shrunk */
 	double		clamp;			/* what keeps the answer within the range of training */

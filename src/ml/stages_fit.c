@@ -4,7 +4,7 @@
  *
  * Order of work: what the training part says by itself (median, cost line,
  * ranges, plans); statements left out in turn (stages_cross.c); the learner
- * on departures, each row seen in one of three ways at random; the
+ * on departures from the line, rows cold and with their own plan; the
  * calibration part (stages_calibrate.c); the test part (stages_report.c).
  * Training, calibration and test rows never mix.
  *-------------------------------------------------------------------------
@@ -254,9 +254,9 @@ times_shown(int64_t n)
 	return n <= SHOW_TWICE_ROWS ? 2 : 1;
 }
 
-/* One training row into place at; ahead or with its own plan unless cold. */
+/* One training row into place at, with its own plan; what its past tells is hidden when cold. */
 static void
-show_row(MlFit *fit, Shown *shown, int64_t from, bool cold, bool ahead, int64_t n, int64_t at)
+show_row(MlFit *fit, Shown *shown, int64_t from, bool cold, int64_t n, int64_t at)
 {
 	const MlStageLayout *layout = fit->layout;
 	int32_t		group = fit->data->group[from];
@@ -266,11 +266,9 @@ show_row(MlFit *fit, Shown *shown, int64_t from, bool cold, bool ahead, int64_t 
 		row[j] = fit->data->columns[j][from];
 	cold = cold || !pgaml_ml_stage_warm(layout, row);
 	shown->departure[at] = fit->data->target[from] -
-		pgaml_ml_stage_center(fit->stages, cold ? ML_STAGE_PLANNER : ML_STAGE_HISTORY, row, NULL);
+		pgaml_ml_line_at(&fit->stages->line, fit->stages->global_median, row[layout->cost]);
 	if (cold)
 		pgaml_ml_stage_hide(layout, row);
-	else if (ahead)
-		pgaml_ml_stage_row_ahead(layout, fit->data, from, row);
 	for (int32_t j = 0; j < layout->nfeatures; j++)
 		shown->values[(int64_t) j * n + at] = row[j];
 	shown->weight[at] = cold ? fit->weight[group] : 1.0f;
@@ -289,14 +287,13 @@ show_rows(MlFit *fit, Shown *shown, int64_t n)
 	for (int64_t i = 0; i < rows; i++)
 	{
 		int64_t		from = fit->rows[ML_PART_TRAIN][i];
-		uint64_t	bits = pgaml_ml_rng_next(&rng) >> 62;
+		bool		cold = (pgaml_ml_rng_next(&rng) >> 63) != 0;
 
 		if (pgaml_ml_tick(&ticker, SHOW_STEPS))
 			return pgaml_ml_stopped(fit->error, "pgaml_ml_stages_fit");
-
-		show_row(fit, shown, from, n > rows || bits < 2, (bits & 1) == 0, n, i);
+		show_row(fit, shown, from, n > rows || cold, n, i);
 		if (n > rows)
-			show_row(fit, shown, from, false, (bits & 1) == 0, n, rows + i);
+			show_row(fit, shown, from, false, n, rows + i);
 	}
 	return ML_OK;
 }

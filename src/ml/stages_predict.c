@@ -226,8 +226,10 @@ pgaml_ml_stage_terms(const MlStages *stages, MlStageKind kind, const float *row)
 						stages->shrink_own)[pgaml_ml_spread_group(&stages->layout, row)];
 	if (stages->absolute && terms.shrink > 0.0)
 		terms.shrink = 1.0;
+	else if (pgaml_ml_stage_needs_lags(kind))
+		terms.start = (1.0 - terms.shrink) * row[stages->layout.lag_center] + terms.shrink * cost_line(stages, row);
 	else
-		terms.start = pgaml_ml_stage_needs_lags(kind) ? row[stages->layout.lag_center] : cost_line(stages, row);
+		terms.start = cost_line(stages, row);
 	return terms;
 }
 

@@ -78,14 +78,16 @@ static void
 put_start(Rows *rows, const MlStageExplanation *explanation, const PgamlKnown *entry)
 {
 	double		ms = exp(explanation->start);
+	const char *line = isnan(entry->row[pgaml_feature_layout.cost]) ? "the median of all statements" :
+		"what a plan of this cost usually takes (cost line)";
+	char	   *runs = psprintf("median of the last %d %s", entry->runs.runs,
+								entry->captured ? "executions" : "buckets of history");
 
 	if (explanation->from_history)
 		put_part(rows, "start", NULL, ms, "ms", explanation->start,
-				 psprintf("median of the last %d %s", entry->runs.runs,
-						  entry->captured ? "executions" : "buckets of history"));
+				 explanation->learner ? psprintf("between %s and the %s", line, runs) : runs);
 	else
-		put_part(rows, "start", NULL, ms, "ms", explanation->start,
-				 "what a plan of this cost usually takes (cost line)");
+		put_part(rows, "start", NULL, ms, "ms", explanation->start, line);
 }
 
 /* A feature's place in the order of presentation. */

@@ -35,6 +35,8 @@
 #define LOOKBACK_MAX	365
 #define DEFAULT_SEED	1
 #define DEFAULT_LEAVES	512		/* of a tree: small enough that one prediction stays within a few microseconds */
+#define DEFAULT_FEATURES 0.5	/* share that a boosted tree may use: plan facts repeat each other, and a tree without
+								 * the strongest one is less wrong about statements never seen */
 #define PROGRESS_EVERY	(2 * USECS_PER_SEC)
 
 static const char *const split_names[] = {"time", "group", "random"};	/* by PgamlSplit */
@@ -189,6 +191,8 @@ pgaml_default_params(MlModelType type, MlParams *params)
 	pgaml_ml_params_default(type, params);
 	params->seed = DEFAULT_SEED;
 	params->max_leaves = Min(params->max_leaves, DEFAULT_LEAVES);
+	if (type == ML_GRADIENT_BOOSTING)
+		params->feature_fraction = DEFAULT_FEATURES;
 }
 
 void

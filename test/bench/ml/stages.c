@@ -28,7 +28,8 @@
 
 #define TRAIN_SHARE		0.6		/* as src/train/split.c divides */
 #define CALIBRATE_SHARE	0.2
-#define DEFAULT_LEAVES	512		/* as src/train/fit.c */
+#define DEFAULT_LEAVES	512		/* these two as src/train/fit.c */
+#define DEFAULT_FEATURES 0.5
 #define COVERAGE		0.9
 
 /* Of features/spec.h, which needs the server's headers. */
@@ -329,6 +330,7 @@ set_params(char **arguments)
 	params.seed = 1;
 	if (params.max_leaves > DEFAULT_LEAVES)
 		params.max_leaves = DEFAULT_LEAVES;
+	params.feature_fraction = DEFAULT_FEATURES;
 	for (; *arguments != NULL; arguments++)
 	{
 		char	   *equals = strchr(*arguments, '=');
