@@ -73,6 +73,11 @@ pgaml_ml_split_scan(const MlPair *hist, int32_t nbins, const uint64_t occupied[4
 			}
 		}
 	}
+
+	/* against missing values alone every value goes left, also those that are not in this node */
+	if (has_missing && best->feature == feature && !best->missing_left &&
+		total[1] - best->left[1] - missing[1] <= empty)
+		best->bin = (uint8_t) (nbins - 1);
 }
 
 double

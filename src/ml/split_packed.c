@@ -89,6 +89,11 @@ pgaml_ml_split_scan_packed(const int64_t *hist, int32_t nbins, const MlPacking *
 			try_cut(&scale, packing, sum + missing, bin, 1, parent, &threshold, best);
 		}
 	}
-	if (threshold > before)
-		best->feature = feature;
+	if (!(threshold > before))
+		return;
+	best->feature = feature;
+
+	/* against missing values alone every value goes left, also those that are not in this node */
+	if (missing != 0 && !best->missing_left && best->left[1] / packing->unit > (double) (sum & scale.mask) - 0.5)
+		best->bin = (uint8_t) (nbins - 1);
 }

@@ -58,8 +58,8 @@ pgaml_ml_stages_free(MlStages *stages)
 	allocator.free(allocator.state, stages);
 }
 
-static bool
-valid_layout(const MlStageLayout *layout)
+bool
+pgaml_ml_stage_layout_valid(const MlStageLayout *layout)
 {
 	int32_t		n = layout->nfeatures;
 
@@ -110,7 +110,7 @@ valid_numbers(const MlStages *stages)
 MlStatus
 pgaml_ml_stages_validate(const MlStages *stages, MlError *error)
 {
-	if (!valid_layout(&stages->layout))
+	if (!pgaml_ml_stage_layout_valid(&stages->layout))
 		return pgaml_ml_fail(error, ML_E_FORMAT, "layout", "feature positions are out of range");
 	if (stages->warm_source != ML_SOURCE_HISTORY && stages->warm_source != ML_SOURCE_MODEL)
 		return pgaml_ml_fail(error, ML_E_FORMAT, "warm_source", "unknown source");
@@ -471,7 +471,7 @@ pgaml_ml_stages_decode(const uint8_t *bytes, size_t length, const MlAllocator *a
 	if (stages == NULL)
 		return pgaml_ml_nomem(error, "pgaml_ml_stages_decode");
 	read_scalars(&in, stages);
-	if (!valid_layout(&stages->layout))
+	if (!pgaml_ml_stage_layout_valid(&stages->layout))
 		status = pgaml_ml_fail(error, ML_E_FORMAT, "layout", "feature positions are out of range");
 	if (status == ML_OK)
 		status = read_calibration(&in, stages);

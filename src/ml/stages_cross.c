@@ -110,12 +110,12 @@ find_statements(Cross *cross)
 	for (int64_t i = 0; i < fit->n[ML_PART_TRAIN]; i++)
 	{
 		int64_t		row = fit->rows[ML_PART_TRAIN][i];
-		Statement  *last = &cross->statements[cross->nstatements - 1];
+		int32_t		n = cross->nstatements;
 
 		if (isnan(cost[row]))
 			continue;
-		if (cross->nstatements > 0 && last->group == data->group[row])
-			last->n++;
+		if (n > 0 && cross->statements[n - 1].group == data->group[row])
+			cross->statements[n - 1].n++;
 		else if (cross->nstatements < data->ngroups)
 			cross->statements[cross->nstatements++] = (Statement) {.group = data->group[row], .n = 1};
 	}

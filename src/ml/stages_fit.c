@@ -44,8 +44,8 @@ check_data(const MlStageData *data, const MlStageLayout *layout, MlError *error)
 {
 	if (data->nrows < 1 || data->ngroups < 1)
 		return pgaml_ml_fail(error, ML_E_DATA, "nrows", "no rows");
-	if (layout->nfeatures < 1 || layout->nfeatures > ML_STAGE_MAX_FEATURES)
-		return pgaml_ml_fail(error, ML_E_LIMIT, "nfeatures", "too many or too few features");
+	if (!pgaml_ml_stage_layout_valid(layout))
+		return pgaml_ml_fail(error, ML_E_LIMIT, "layout", "feature positions are out of range");
 	for (int64_t i = 0; i < data->nrows; i++)
 	{
 		if (!isfinite(data->target[i]))

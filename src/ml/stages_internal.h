@@ -50,6 +50,9 @@ struct MlStages
 	MlNovelty	novelty;
 };
 
+/* Are all positions and roles in their range? */
+extern bool pgaml_ml_stage_layout_valid(const MlStageLayout *layout);
+
 /* Is the row warm? */
 extern bool pgaml_ml_stage_warm(const MlStageLayout *layout, const float *row);
 

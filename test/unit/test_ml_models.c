@@ -587,6 +587,46 @@ a_histogram_minus_its_child_is_the_sibling(void **state)
 	table_free(&table);
 }
 
+/*
+ * Below the root the known values of a feature are 1 and 2 and differ from the
+ * missing ones; 9 stands elsewhere only, and is known.
+ */
+static void
+an_unseen_value_is_not_a_missing_one(void **state)
+{
+	static const MlModelType types[] = {ML_DECISION_TREE, ML_GRADIENT_BOOSTING};
+
+	(void) state;
+	for (int t = 0; t < 4; t++)
+	{
+		Table		table = table_new(400, 2);
+		MlModel    *model;
+		float		row[2] = {0.0f, 9.0f};
+		double		known;
+
+		table_set_weights(&table);
+		for (int i = 0; i < 400; i++)
+		{
+			bool		elsewhere = i % 2 == 0;
+			bool		missing = !elsewhere && i % 4 == 1;
+
+			table_column(&table, 0)[i] = elsewhere;
+			table_column(&table, 1)[i] = elsewhere ? 9.0f : missing ? NAN : 1.0f + (float) (i % 8 == 3);
+			table.target[i] = elsewhere ? 100.0 : missing ? 20.0 : 0.0;
+			/* weights that no integer holds want the histograms of doubles */
+			table.weight[i] = t < 2 ? 1.0f : 1.0f + 0.001f * (float) (i % 7) * 0.7f;
+		}
+		model = train(&table, types[t % 2], NULL);
+		known = pgaml_ml_predict(model, row);
+		row[1] = 1.0f;
+		assert_float_equal(known, pgaml_ml_predict(model, row), 1e-9);
+		row[1] = NAN;
+		assert_true(pgaml_ml_predict(model, row) > known + 10.0);
+		pgaml_ml_model_free(model);
+		table_free(&table);
+	}
+}
+
 int
 main(void)
 {
@@ -611,6 +651,7 @@ main(void)
 		cmocka_unit_test(columns_and_rows_predict_the_same),
 		cmocka_unit_test(bins_agree_with_their_thresholds),
 		cmocka_unit_test(a_histogram_minus_its_child_is_the_sibling),
+		cmocka_unit_test(an_unseen_value_is_not_a_missing_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
