@@ -26,15 +26,19 @@ typedef struct Verdict
 	bool		wins;
 } Verdict;
 
-/* Over one group of spread, or all (-1); departures are those of an unshrunk learner. */
+/*
+ * Over one group of spread, or all (-1); departures are those of an unshrunk
+ * learner.  It must win in both halves: what it learned under one load is no
+ * gain when the load changes, and recent runs follow it by themselves.
+ */
 static Verdict
 judge(const MlHeldOut *held, MlStageKind kind, int group, bool absolute)
 {
 	const double *start = held->center[ML_STAGE_HISTORY];
 	double		above = 0.0;
 	double		below = 0.0;
-	double		simple = 0.0;
-	double		with_model = 0.0;
+	double		simple[2] = {0.0, 0.0}; /* absolute errors in the earlier and the later half */
+	double		with_model[2] = {0.0, 0.0};
 	Verdict		out = {0};
 
 	for (int pass = 0; pass < 2; pass++)
@@ -53,13 +57,13 @@ judge(const MlHeldOut *held, MlStageKind kind, int group, bool absolute)
 				out.n++;
 				continue;
 			}
-			simple += fabs(y);
-			with_model += fabs(y - out.shrink * d);
+			simple[held->late[i]] += fabs(y);
+			with_model[held->late[i]] += fabs(y - out.shrink * d);
 		}
 		if (pass == 0)
 			out.shrink = absolute ? 1.0 : below > 0.0 ? fmin(1.0, fmax(0.0, above / below)) : 0.0;
 	}
-	out.wins = out.shrink > 0.0 && with_model < MUST_WIN * simple;
+	out.wins = out.shrink > 0.0 && with_model[0] < MUST_WIN * simple[0] && with_model[1] < MUST_WIN * simple[1];
 	return out;
 }
 

@@ -36,6 +36,7 @@ typedef struct MlHeldOut
 	double	   *y;
 	uint8_t    *single;
 	uint8_t    *spread;			/* group of the statement's spread */
+	uint8_t    *late;			/* 1: in the later half of the statement's rows */
 	double	   *center[ML_STAGE_COUNT]; /* NaN where the stage has no answer or does not serve */
 	double	   *half[ML_STAGE_COUNT];	/* of the calibrated 90 % interval in the test part, NaN without one; in
 										 * the calibration part what errors are divided by */

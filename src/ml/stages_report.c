@@ -27,6 +27,7 @@ pgaml_ml_held_out_free(MlFit *fit, MlHeldOut *held)
 	pgaml_ml_release(fit->allocator, held->y);
 	pgaml_ml_release(fit->allocator, held->single);
 	pgaml_ml_release(fit->allocator, held->spread);
+	pgaml_ml_release(fit->allocator, held->late);
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
 	{
 		pgaml_ml_release(fit->allocator, held->center[kind]);
@@ -51,7 +52,8 @@ held_out_alloc(MlFit *fit, MlHeldOut *held)
 	held->y = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
 	held->single = pgaml_ml_alloc(fit->allocator, held->n, 1);
 	held->spread = pgaml_ml_alloc(fit->allocator, held->n, 1);
-	good = held->y != NULL && held->single != NULL && held->spread != NULL;
+	held->late = pgaml_ml_alloc(fit->allocator, held->n, 1);
+	good = held->y != NULL && held->single != NULL && held->spread != NULL && held->late != NULL;
 	for (int kind = 0; kind < ML_STAGE_COUNT; kind++)
 	{
 		held->center[kind] = pgaml_ml_alloc(fit->allocator, held->n, sizeof(double));
@@ -136,6 +138,21 @@ ask_stages(MlFit *fit, MlPart part, int64_t i, MlHeldOut *held)
 	}
 }
 
+static void
+tell_halves(const MlFit *fit, MlPart part, MlHeldOut *held)
+{
+	const int32_t *group = fit->data->group;
+	const int64_t *rows = fit->rows[part];
+
+	for (int64_t from = 0, to; from < held->n; from = to)
+	{
+		for (to = from; to < held->n && group[rows[to]] == group[rows[from]]; to++)
+			;
+		for (int64_t i = from; i < to; i++)
+			held->late[i] = i - from >= (to - from) / 2;
+	}
+}
+
 MlStatus
 pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 {
@@ -157,6 +174,7 @@ pgaml_ml_held_out(MlFit *fit, MlPart part, MlHeldOut *held)
 		}
 		ask_stages(fit, part, i, held);
 	}
+	tell_halves(fit, part, held);
 	return ML_OK;
 }
 
