@@ -135,21 +135,22 @@ run_trial(Run *run, MlTrial *trial)
 			.budget = pgaml_ml_tune_budget(options, trial->nvalues / options->nsteps)
 		};
 		double		value;
-		bool		prune;
-		MlStatus	status = measure(run, trial, &step, &value);
+		bool		prune = false;
+		MlStatus	status = ML_OK;
 
+		/* before the step, not after one: whoever goes on asks as well */
+		if (trial->nvalues > 0)
+			status = pgaml_ml_tune_prune(run->study, trial, run->allocator, &prune, run->error);
+		if (status != ML_OK)
+			return status;
+		if (prune)
+			return finish(run, trial, ML_TRIAL_PRUNED);
+		status = measure(run, trial, &step, &value);
 		if (status != ML_OK)
 			return status;
 		if (isnan(value))
 			return finish(run, trial, ML_TRIAL_FAILED);
 		trial->values[trial->nvalues++] = value;
-		if (trial->nvalues == all)
-			break;
-		status = pgaml_ml_tune_prune(run->study, trial, run->allocator, &prune, run->error);
-		if (status != ML_OK)
-			return status;
-		if (prune)
-			return finish(run, trial, ML_TRIAL_PRUNED);
 	}
 	run->full_ms = fmax(run->full_ms, wall_ms(run) - began);
 	set_search_end(run);

@@ -26,7 +26,8 @@ typedef enum MlTuneSampler
 {
 	ML_TUNE_RANDOM,
 	ML_TUNE_GRID,				/* at most n_trials - 1 cells, the first parameter varies fastest */
-	ML_TUNE_TPE					/* tree-structured Parzen estimator (Bergstra et al. 2011) */
+	ML_TUNE_TPE					/* tree-structured Parzen estimator (Bergstra et al. 2011); a Gaussian
+								 * process picks among its candidates */
 } MlTuneSampler;
 
 typedef enum MlTunePruner

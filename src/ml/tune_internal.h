@@ -34,6 +34,38 @@ extern double pgaml_ml_tune_budget(const MlTuneOptions *options, int32_t rung);
 extern MlStatus pgaml_ml_tune_suggest(const MlStudy *study, const MlAllocator *allocator,
 									  MlParams *params, bool *done, MlError *error);
 
+/* A trial in the order of their worth: complete, pruned late, pruned early, failed. */
+typedef struct MlTuneSeen
+{
+	double		value;			/* lower is better */
+	int32_t		measured;		/* values; complete: INT32_MAX, failed: -1 */
+	double		at[ML_TUNE_MAX_DIMS];
+} MlTuneSeen;
+
+/*
+ * What is expected between trials: a Gaussian process through the ranks of
+ * the best of them.
+ */
+typedef struct MlTuneSurrogate
+{
+	const MlTuneSpace *space;
+	const MlTuneSeen *seen;		/* the best first */
+	int32_t		n;				/* how many of them count */
+	double		length;			/* distance over which values are alike */
+	double		best;			/* lowest expectation at a trial */
+	double		variance;
+	double	   *score;			/* [n] normal score of the rank, lower is better */
+	double	   *factor;			/* [n * n] of the covariance */
+	double	   *weight;			/* [n] covariance^-1 score */
+	double	   *scratch;		/* [n] */
+} MlTuneSurrogate;
+
+/* Fit to n trials, the best first, that must outlive it.  On ML_OK the caller frees it. */
+extern MlStatus pgaml_ml_tune_surrogate_fit(const MlTuneSpace *space, const MlTuneSeen *seen, int32_t n,
+											const MlAllocator *allocator, MlTuneSurrogate *s, MlError *error);
+extern double pgaml_ml_tune_surrogate_log_gain(MlTuneSurrogate *s, const double *at);
+extern void pgaml_ml_tune_surrogate_free(MlTuneSurrogate *s, const MlAllocator *allocator);
+
 /* The Parzen estimator's proposal out of the trials so far, as coordinates. */
 extern MlStatus pgaml_ml_tune_tpe(const MlStudy *study, MlRng *rng, const MlAllocator *allocator,
 								  double *coordinates, MlError *error);

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-#define N_STARTUP		6		/* trials, the default included, before the estimator speaks */
+#define N_STARTUP		4		/* trials, the default included, before the estimator speaks */
 #define MAX_LEVELS		10		/* of one parameter in a grid */
 
 static void
