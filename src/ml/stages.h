@@ -59,7 +59,7 @@ typedef enum MlFeatureRole
 {
 	ML_ROLE_PAST = 1,			/* only known of a statement that has run: hidden from cold rows */
 	ML_ROLE_PLAN = 2,			/* of an execution's own plan: ahead of it, only that of the run before is known */
-	ML_ROLE_ALL = ML_ROLE_PAST | ML_ROLE_PLAN
+	ML_ROLE_ALL = ML_ROLE_PAST | ML_ROLE_PLAN	/* of the very execution against those before it: hidden ahead of it */
 } MlFeatureRole;
 
 /* What a row holds, and where the special features stand in it. */
