@@ -25,31 +25,6 @@ typedef struct Fit
 	int32_t    *oob_count;		/* [nrows] their number */
 } Fit;
 
-/*
- * Growth rules in the prepared scales.  Beside max_leaves a tree has at most
- * nrows / min_samples_leaf leaves, which bounds its memory whatever the
- * weights are.
- */
-MlGrowRules
-pgaml_ml_grow_rules(const MlParams *params, int64_t nrows, double target_scale, double weight_scale)
-{
-	double		per_leaf = params->min_samples_leaf > 1.0 ? params->min_samples_leaf : 1.0;
-	double		cap = floor((double) nrows / per_leaf);
-	MlGrowRules rules = {.monotone = NULL};
-
-	rules.split.min_hessian = params->min_samples_leaf / weight_scale;
-	rules.split.min_gain = params->min_gain / target_scale / target_scale / weight_scale;
-	rules.max_leaves = cap < params->max_leaves ? (int32_t) cap : params->max_leaves;
-	rules.split.l2 = params->type == ML_GRADIENT_BOOSTING ? params->l2 / weight_scale : 0.0;
-	rules.max_depth = params->max_depth;
-	rules.feature_fraction = params->feature_fraction;
-	if (params->type != ML_RANDOM_FOREST)
-		rules.feature_fraction = 1.0;
-	else if (params->feature_fraction == 0.0)
-		rules.feature_fraction = 1.0 / 3.0;
-	return rules;
-}
-
 size_t
 pgaml_ml_fit_trees_memory(const MlParams *params, int64_t nrows, int32_t nfeatures)
 {
