@@ -6,11 +6,12 @@
 #include "postgres.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 
 TimestampTz
 pgaml_clock_now(void)
 {
-	return GetCurrentTimestamp();
+	return GetCurrentTimestamp() + pgaml_fault_clock_us();
 }
 
 /* PostgreSQL's epoch is a midnight UTC, and every width divides a day. */

@@ -9,6 +9,7 @@
 
 #ifdef PGAML_FAULTS
 
+#include <limits.h>
 #include <signal.h>
 
 #include "miscadmin.h"
@@ -16,12 +17,14 @@
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
 #include "utils/guc.h"
+#include "utils/timestamp.h"
 
 #include "base/fault.h"
 
 #define FAULT_POLL_MS	100
 
 static char *fault_setting = NULL;
+static int	clock_offset = 0;	/* s */
 
 void
 pgaml_fault_define(void)
@@ -30,6 +33,16 @@ pgaml_fault_define(void)
 							   "Makes a named point of the code fail; tests only.",
 							   NULL, &fault_setting, "", PGC_SUSET,
 							   GUC_NOT_IN_SAMPLE, NULL, NULL, NULL);
+	DefineCustomIntVariable("pganalytics_ml.clock_offset",
+							"Moves the clock of schedules, buckets and retention; tests only.",
+							NULL, &clock_offset, 0, INT_MIN, INT_MAX, PGC_SUSET,
+							GUC_NOT_IN_SAMPLE | GUC_UNIT_S, NULL, NULL, NULL);
+}
+
+int64
+pgaml_fault_clock_us(void)
+{
+	return clock_offset * USECS_PER_SEC;
 }
 
 /* The action asked for at this point, or NULL. */

@@ -15,6 +15,7 @@
 #include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
 #include "commands/extension.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "utils/array.h"
@@ -236,6 +237,26 @@ pgaml_spi_each(const char *sql, int nargs, const Oid *types, const Datum *values
 	SPI_cursor_close(portal);
 	MemoryContextDelete(batch);
 	return seen;
+}
+
+static bool
+put_row(HeapTuple tuple, TupleDesc desc, void *state)
+{
+	ReturnSetInfo *rsinfo = state;
+	int			n = rsinfo->setDesc->natts;
+	Datum	   *values = palloc(sizeof(Datum) * n);
+	bool	   *nulls = palloc(sizeof(bool) * n);
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	return true;
+}
+
+void
+pgaml_spi_into(const char *sql, int nargs, const Oid *types, const Datum *values,
+			   const char *nulls, ReturnSetInfo *rsinfo)
+{
+	pgaml_spi_each(sql, nargs, types, values, nulls, true, put_row, rsinfo);
 }
 
 double

@@ -55,6 +55,15 @@ typedef bool (*PgamlRowCallback) (HeapTuple tuple, TupleDesc desc, void *state);
 extern uint64 pgaml_spi_each(const char *sql, int nargs, const Oid *types, const Datum *values,
 							 const char *nulls, bool read_only, PgamlRowCallback row, void *state);
 
+/*
+ * The rows of a query as the result of a set-returning function that has
+ * called InitMaterializedSRF; their types must be those of its columns.
+ * Reads under the active snapshot.
+ */
+struct ReturnSetInfo;
+extern void pgaml_spi_into(const char *sql, int nargs, const Oid *types, const Datum *values,
+						   const char *nulls, struct ReturnSetInfo *rsinfo);
+
 /* Column of a row as double, NaN when NULL; as int64, otherwise when NULL. */
 extern double pgaml_row_float8(HeapTuple tuple, TupleDesc desc, int column);
 extern int64 pgaml_row_int8(HeapTuple tuple, TupleDesc desc, int column, int64 otherwise);

@@ -53,26 +53,6 @@ has_stored(int64 model_id, const char *sql, const char *what)
 	return false;
 }
 
-/* Copy the rows of a query into the result. */
-typedef struct Sink
-{
-	Tuplestorestate *store;
-	TupleDesc	desc;
-} Sink;
-
-static bool
-copy_row(HeapTuple tuple, TupleDesc desc, void *state)
-{
-	Sink	   *sink = state;
-	int			n = sink->desc->natts;
-	Datum	   *values = palloc(sizeof(Datum) * n);
-	bool	   *nulls = palloc(sizeof(bool) * n);
-
-	heap_deform_tuple(tuple, desc, values, nulls);
-	tuplestore_putvalues(sink->store, sink->desc, values, nulls);
-	return true;
-}
-
 /*
  * feature_importance(model_id bigint, method text)
  * RETURNS TABLE (rank, feature, importance, share)
@@ -113,9 +93,7 @@ pgaml_feature_importance(PG_FUNCTION_ARGS)
 	pgaml_spi_open(&spi);
 	if (has_stored(model_id, exists, "feature importance"))
 	{
-		Sink		sink = {rsinfo->setResult, rsinfo->setDesc};
-
-		pgaml_spi_each(sql, 2, types, values, NULL, true, copy_row, &sink);
+		pgaml_spi_into(sql, 2, types, values, NULL, rsinfo);
 	}
 	pgaml_spi_close(&spi);
 	return (Datum) 0;
@@ -160,9 +138,7 @@ pgaml_feature_report(PG_FUNCTION_ARGS)
 	pgaml_spi_open(&spi);
 	if (has_stored(model_id, exists, "feature statistics"))
 	{
-		Sink		sink = {rsinfo->setResult, rsinfo->setDesc};
-
-		pgaml_spi_each(sql, 1, types, values, NULL, true, copy_row, &sink);
+		pgaml_spi_into(sql, 1, types, values, NULL, rsinfo);
 	}
 	pgaml_spi_close(&spi);
 	return (Datum) 0;

@@ -6,7 +6,8 @@ CREATE TABLE pganalytics.training_jobs (
     arguments        jsonb NOT NULL DEFAULT '{}',
     status           text NOT NULL CHECK (status IN ('pending', 'training', 'completed', 'failed', 'cancelled')),
     progress         double precision NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),
-    attempt          integer NOT NULL DEFAULT 1,
+    reason           text NOT NULL DEFAULT 'asked for',  -- why it was queued
+    attempt          integer NOT NULL DEFAULT 0,
     model_id         bigint,
     rows_read        bigint,
     trees_grown      integer,

@@ -183,21 +183,42 @@ pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	PgamlDataset *dataset = palloc0(sizeof(PgamlDataset));
 	PgamlStatementSet *set;
-	TimestampTz since = pgaml_clock_now() - request->lookback_days * USECS_PER_DAY;
+	PgamlWindow window = {.since = pgaml_clock_now() - request->lookback_days * USECS_PER_DAY, .until = DT_NOEND};
 	TimestampTz first;
 	int64		nrows;
 
 	set = pgaml_statements_load(context, false);
-	nrows = pgaml_replay_count(since, set->bucket_width, false, &first);
+	nrows = pgaml_replay_count(&window, set->bucket_width, false, &first);
 	if (nrows < pgaml_min_training_samples)
 		return none(request, set, nrows, first, old);
 	dataset->keep_every = pgaml_dataset_thinning(&request->params, nrows);
 	allocate(dataset, nrows / dataset->keep_every + 1);
-	dataset->seen = pgaml_replay(set, since, dataset->keep_every, false, take_row, dataset, &dataset->data.ngroups);
+	dataset->seen = pgaml_replay(set, &window, dataset->keep_every, false, take_row, dataset, &dataset->data.ngroups);
 	if (dataset->seen < pgaml_min_training_samples)
 		return none(request, set, dataset->seen, first, old);
 	finish(dataset);
 	pgaml_statements_free(set);
 	MemoryContextSwitchTo(old);
+	return dataset;
+}
+
+PgamlDataset *
+pgaml_dataset_read_window(const PgamlWindow *window, int64 max_rows, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	PgamlDataset *dataset = palloc0(sizeof(PgamlDataset));
+	PgamlStatementSet *set = pgaml_statements_load(context, true);
+	TimestampTz first;
+	int64		nrows = pgaml_replay_count(window, set->bucket_width, true, &first);
+
+	dataset->keep_every = (nrows + max_rows - 1) / Max(max_rows, 1);
+	dataset->keep_every = Max(dataset->keep_every, 1);
+	allocate(dataset, nrows / dataset->keep_every + 1);
+	dataset->seen = pgaml_replay(set, window, dataset->keep_every, true, take_row, dataset, &dataset->data.ngroups);
+	pgaml_statements_free(set);
+	MemoryContextSwitchTo(old);
+	if (dataset->data.nrows == 0)
+		return NULL;
+	finish(dataset);
 	return dataset;
 }

@@ -51,6 +51,7 @@ typedef struct Reader
 	int			keep_every;
 	int64		seen;			/* rows, before thinning */
 	double		since;			/* start of the window, s since the PostgreSQL epoch */
+	double		from;			/* first moment that gives rows, likewise */
 	int64		queryid;		/* of the statement being replayed; 0 = none yet */
 	int32		group;
 	PgamlStatement *statement;	/* its tables; NULL when not loaded */
@@ -178,7 +179,7 @@ add_row(Reader *reader, const Event *event, double log_ms, bool single)
 		.log_ms = log_ms, .single = single, .features = features
 	};
 
-	if (reader->seen++ % reader->keep_every != 0)
+	if (event->at < reader->from || reader->seen++ % reader->keep_every != 0)
 		return;
 	moment.at = event->at;
 	moment.bucket = (int64) floor(event->at / reader->set->bucket_width) - (single ? 0 : 1);
@@ -261,66 +262,69 @@ event_row(HeapTuple tuple, TupleDesc desc, void *state)
 	"EXISTS (SELECT 1 FROM pganalytics.statements s WHERE s.queryid = " alias ".queryid AND s.plannable)"
 
 static void
-read_events(Reader *reader, TimestampTz since, bool read_only)
+read_events(Reader *reader, const PgamlWindow *window, bool read_only)
 {
 	static const char sql[] =
 		"SELECT e.queryid, e.sampled_at - e.execution_ms * interval '1 millisecond' AS at, 1::int8 AS kind, e.plan_id, e.execution_ms, NULL::float8, "
 		"       1::float8, e.rows::float8, e.shared_blks_hit::float8, e.shared_blks_read::float8, "
 		"       e.active_backends::float8, e.plan_facts, e.session_id, e.transaction_no, e.place "
 		"  FROM pganalytics.execution_samples e "
-		" WHERE e.sampled_at >= $1 AND e.outcome = 'done' AND " PLANNABLE("e")
+		" WHERE e.sampled_at >= $1 AND e.sampled_at < $3 AND e.outcome = 'done' AND " PLANNABLE("e")
 		"UNION ALL "
 		"SELECT h.queryid, h.bucket_start + $2 * interval '1 second', 0, 0, sum(h.total_ms), sum(h.sum_squares), "
 		"       sum(h.calls::float8), sum(h.rows::float8), sum(h.shared_blks_hit::float8), "
 		"       sum(h.shared_blks_read::float8), NULL, NULL, 0, 0, 0 "
 		"  FROM pganalytics.statement_history h "
-		" WHERE h.bucket_start >= $1 AND h.bucket_width = $2 AND h.queryid <> 0 AND " PLANNABLE("h")
+		" WHERE h.bucket_start >= $1 AND h.bucket_start < $3 AND h.bucket_width = $2 AND h.queryid <> 0 AND " PLANNABLE("h")
 		" GROUP BY h.queryid, h.bucket_start "
 		" ORDER BY 1, 2, 3, 13, 14, 15, 4, 5";
-	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
-	Datum		values[2];
+	Oid			types[] = {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID};
+	Datum		values[3];
 
-	values[0] = TimestampTzGetDatum(since);
+	values[0] = TimestampTzGetDatum(window->since);
 	values[1] = Int32GetDatum(reader->set->bucket_width);
-	pgaml_spi_each(sql, 2, types, values, NULL, read_only, event_row, reader);
+	values[2] = TimestampTzGetDatum(window->until);
+	pgaml_spi_each(sql, 3, types, values, NULL, read_only, event_row, reader);
 }
 
 int64
-pgaml_replay_count(TimestampTz since, int bucket_width, bool read_only, TimestampTz *first)
+pgaml_replay_count(const PgamlWindow *window, int bucket_width, bool read_only, TimestampTz *first)
 {
 	static const char sql[] =
 		"SELECT sum(n)::int8, min(first) FROM ("
 		"  SELECT count(*) AS n, min(e.sampled_at) AS first FROM pganalytics.execution_samples e "
-		"   WHERE e.sampled_at >= $1 AND e.outcome = 'done' AND " PLANNABLE("e")
+		"   WHERE e.sampled_at >= $1 AND e.sampled_at < $3 AND e.outcome = 'done' AND " PLANNABLE("e")
 		"  UNION ALL "
 		"  SELECT count(*), min(h.bucket_start) FROM pganalytics.statement_history h "
-		"   WHERE h.bucket_start >= $1 AND h.bucket_width = $2 AND h.queryid <> 0 AND " PLANNABLE("h")
+		"   WHERE h.bucket_start >= $1 AND h.bucket_start < $3 AND h.bucket_width = $2 AND h.queryid <> 0 AND " PLANNABLE("h")
 		"     AND NOT EXISTS (SELECT 1 FROM pganalytics.statement_recent r WHERE r.queryid = h.queryid)) c";
-	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
-	Datum		values[2];
+	Oid			types[] = {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID};
+	Datum		values[3];
 	Datum		value;
 	bool		isnull;
 
-	values[0] = TimestampTzGetDatum(since);
+	values[0] = TimestampTzGetDatum(Max(window->since, window->from));
 	values[1] = Int32GetDatum(bucket_width);
-	pgaml_spi_exec(sql, 2, types, values, NULL, read_only);
+	values[2] = TimestampTzGetDatum(window->until);
+	pgaml_spi_exec(sql, 3, types, values, NULL, read_only);
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
 	*first = isnull ? 0 : DatumGetTimestampTz(value);
 	return pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
 }
 
 int64
-pgaml_replay(const PgamlStatementSet *set, TimestampTz since, int keep_every, bool read_only,
+pgaml_replay(const PgamlStatementSet *set, const PgamlWindow *window, int keep_every, bool read_only,
 			 PgamlTakeRow take, void *state, int32 *ngroups)
 {
 	Reader		reader = {
 		.set = set, .take = take, .state = state, .keep_every = keep_every,
-		.since = (double) since / USECS_PER_SEC, .pending_room = 16
+		.since = (double) window->since / USECS_PER_SEC, .from = (double) window->from / USECS_PER_SEC,
+		.pending_room = 16
 	};
 
 	reader.pending = palloc(sizeof(PgamlRun) * reader.pending_room);
-	read_memory(&reader, since, read_only);
-	read_events(&reader, since, read_only);
+	read_memory(&reader, window->since, read_only);
+	read_events(&reader, window, read_only);
 	pfree(reader.memory);
 	pfree(reader.pending);
 	*ngroups = reader.group + 1;

@@ -67,7 +67,7 @@ Datum
 pgaml_training_rows(PG_FUNCTION_ARGS)
 {
 	int			lookback_days = PG_GETARG_INT32(0);
-	TimestampTz since = pgaml_clock_now() - lookback_days * USECS_PER_DAY;
+	PgamlWindow window = {.since = pgaml_clock_now() - lookback_days * USECS_PER_DAY, .until = DT_NOEND};
 	Output		output;
 	PgamlStatementSet *set;
 	PgamlSpi	spi;
@@ -82,10 +82,10 @@ pgaml_training_rows(PG_FUNCTION_ARGS)
 	output.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	output.memory = AllocSetContextCreate(CurrentMemoryContext, "pganalytics_ml training row", ALLOCSET_SMALL_SIZES);
 	set = pgaml_statements_load(CurrentMemoryContext, true);
-	nrows = pgaml_replay_count(since, set->bucket_width, true, &first);
+	nrows = pgaml_replay_count(&window, set->bucket_width, true, &first);
 	pgaml_default_params(pgaml_default_model_type(), &params);
 	if (nrows > 0)
-		(void) pgaml_replay(set, since, pgaml_dataset_thinning(&params, nrows), true, put_row, &output, &ngroups);
+		(void) pgaml_replay(set, &window, pgaml_dataset_thinning(&params, nrows), true, put_row, &output, &ngroups);
 	pgaml_spi_close(&spi);
 	return (Datum) 0;
 }

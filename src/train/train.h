@@ -6,11 +6,13 @@
 #ifndef PGAML_TRAIN_H
 #define PGAML_TRAIN_H
 
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 #include "features/features.h"
 #include "ml/stages.h"
 #include "registry/ml_adapter.h"
+#include "registry/registry.h"
 
 typedef enum PgamlSplit
 {
@@ -27,6 +29,14 @@ typedef struct PgamlTrainRequest
 	bool		optional;		/* too few rows are no error */
 } PgamlTrainRequest;
 
+/* Which executions a reading is about. */
+typedef struct PgamlWindow
+{
+	TimestampTz since;			/* what ran before is not known */
+	TimestampTz from;			/* runs from since to here only lead in: they give no rows; <= since: none */
+	TimestampTz until;			/* what ended later is not known; DT_NOEND */
+} PgamlWindow;
+
 /* One row to learn from, as of the start of its run. */
 typedef struct PgamlTrainingRow
 {
@@ -42,16 +52,16 @@ typedef struct PgamlTrainingRow
 typedef void (*PgamlTakeRow) (const PgamlTrainingRow *row, void *state);
 
 /*
- * Inside an open SPI bracket: hand every keep_every-th row since then to take,
+ * Inside an open SPI bracket: hand every keep_every-th row of the window to take,
  * ordered by statement and time.  Returns how many rows there were before
  * thinning, and the number of statements.  take must not keep the pointers,
  * and what it allocates in the current context dies with the batch.
  */
-extern int64 pgaml_replay(const PgamlStatementSet *set, TimestampTz since, int keep_every, bool read_only,
+extern int64 pgaml_replay(const PgamlStatementSet *set, const PgamlWindow *window, int keep_every, bool read_only,
 						  PgamlTakeRow take, void *state, int32 *ngroups);
 
 /* How many rows there are at most, and the time of the first one; 0 when there is none. */
-extern int64 pgaml_replay_count(TimestampTz since, int bucket_width, bool read_only, TimestampTz *first);
+extern int64 pgaml_replay_count(const PgamlWindow *window, int bucket_width, bool read_only, TimestampTz *first);
 
 /* Rows ready for pgaml_ml_stages_fit; everything is in one memory context. */
 typedef struct PgamlDataset
@@ -87,6 +97,23 @@ extern PgamlDataset *pgaml_dataset_read(const PgamlTrainRequest *request, Memory
  */
 extern int	pgaml_dataset_thinning(const MlParams *params, int64 nrows);
 
+/*
+ * The same for any window, without limits on their number but max_rows (then
+ * thinned evenly); NULL when there are none.  Rows have no part yet.
+ */
+extern PgamlDataset *pgaml_dataset_read_window(const PgamlWindow *window, int64 max_rows, MemoryContext context);
+
+/* Check arguments and fill in what they leave open; model_type and hyperparameters may be NULL. */
+extern void pgaml_request_fill(PgamlTrainRequest *request, const char *model_type, int lookback_days,
+							   Jsonb *hyperparameters, const char *split);
+
+/* As training_jobs.arguments; and back, with the same checks. */
+extern char *pgaml_request_json(const PgamlTrainRequest *request);
+extern void pgaml_request_parse(PgamlTrainRequest *request, Jsonb *arguments);
+
+/* ERROR when there is no such type. */
+extern MlModelType pgaml_model_type_named(const char *name);
+
 /* The span that training accepts; ERROR otherwise. */
 extern void pgaml_check_lookback(int lookback_days);
 
@@ -98,6 +125,47 @@ extern void pgaml_default_params(MlModelType type, MlParams *params);
 
 /* Give every row its part: 60 % train, 20 % calibrate, 20 % test. */
 extern void pgaml_dataset_split(PgamlDataset *dataset, PgamlSplit split, uint64 seed);
+
+/* One training run (run.c); everything it allocates is in context. */
+typedef struct PgamlTrainRun
+{
+	PgamlTrainRequest request;
+	Oid			userid;			/* who asked */
+	MemoryContext context;
+	TimestampTz started_at;
+	TimestampTz deadline;		/* on the real clock, not on the injected one */
+	TimestampTz next_report;
+	bool		too_late;		/* it was stopped by the deadline */
+	bool		(*ask) (void *state, double progress);	/* true: stop.  Reads flags only; may be NULL */
+	void	   *ask_state;
+	PgamlDataset *dataset;
+	PgamlMlMemory memory;
+	MlStages   *stages;
+	MlStageReport report;
+	uint8_t    *bytes;
+	size_t		length;
+	char	   *importance;		/* JSON; NULL: no time or memory left for it */
+	char	   *statistics;		/* likewise */
+	double		ms;				/* of the fit */
+	int64		model_id;
+	int32		version;
+	bool		promoted;
+	double		error;			/* held-out mean absolute log error */
+	double		incumbent_error;	/* of the model in production on the same rows; NaN */
+	int64		incumbent_id;	/* 0 = none */
+	char	   *message;
+} PgamlTrainRun;
+
+extern void pgaml_run_init(PgamlTrainRun *run, const PgamlTrainRequest *request, Oid userid, MemoryContext context);
+
+/* Inside the bracket.  No dataset: too few rows, and the request is optional. */
+extern void pgaml_run_read(PgamlTrainRun *run);
+
+/* With or without a transaction; raises what ended it. */
+extern void pgaml_run_fit(PgamlTrainRun *run);
+
+/* Inside the bracket: store the model, promote it or not, say so in message. */
+extern void pgaml_run_store(PgamlTrainRun *run, const PgamlServing *incumbent);
 
 /* Metrics and calibration of a report as JSON, palloc'd. */
 extern char *pgaml_report_metrics_json(const MlStageReport *report, const MlModel *model);

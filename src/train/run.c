@@ -1,0 +1,207 @@
+/*-------------------------------------------------------------------------
+ * run.c
+ *		One training run in three phases: read, fit, store.
+ *
+ * Reading and storing need a transaction and an open bracket; fitting touches
+ * neither server nor tables, so a worker holds no snapshot meanwhile.  Whoever
+ * trains in a session runs the three within one transaction: a run that ends
+ * in an error then leaves no row.  The stop callback only reads flags;
+ * interrupts are processed after the library has given everything back.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "portability/instr_time.h"
+#include "utils/memutils.h"
+#include "utils/ps_status.h"
+
+#include "base/clock.h"
+#include "base/guc.h"
+#include "features/spec.h"
+#include "registry/registry.h"
+#include "train/train.h"
+
+#define PROGRESS_EVERY	(2 * USECS_PER_SEC)
+
+static bool
+should_stop(void *state, double progress)
+{
+	PgamlTrainRun *run = state;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now >= run->next_report)
+	{
+		char		line[128];
+
+		snprintf(line, sizeof(line), "training %s %d%%", pgaml_ml_type_name(run->request.params.type),
+				 (int) (progress * 100.0));
+		set_ps_display(line);
+		run->next_report = now + PROGRESS_EVERY;
+	}
+	run->too_late = now >= run->deadline;
+	return run->too_late || (run->ask != NULL && run->ask(run->ask_state, progress)) ||
+		(InterruptPending && (QueryCancelPending || ProcDiePending));
+}
+
+void
+pgaml_run_init(PgamlTrainRun *run, const PgamlTrainRequest *request, Oid userid, MemoryContext context)
+{
+	memset(run, 0, sizeof(*run));
+	run->request = *request;
+	run->userid = userid;
+	run->context = context;
+	run->started_at = pgaml_clock_now();
+	run->deadline = GetCurrentTimestamp() + pgaml_training_time_limit * USECS_PER_SEC;
+}
+
+void
+pgaml_run_read(PgamlTrainRun *run)
+{
+	run->dataset = pgaml_dataset_read(&run->request, run->context);
+	if (run->dataset == NULL)
+		return;
+	pgaml_dataset_split(run->dataset, run->request.split, run->request.params.seed);
+	pgaml_ml_memory_init(&run->memory, run->context, (Size) pgaml_training_memory * 1024);
+}
+
+/* Fit within memory and time; raises what went wrong. */
+static void
+fit_stages(PgamlTrainRun *run)
+{
+	MlStop		stop = {should_stop, run};
+	MlError		error = {0};
+	instr_time	start;
+	instr_time	end;
+	MlStatus	status;
+
+	INSTR_TIME_SET_CURRENT(start);
+	status = pgaml_ml_stages_fit(&run->dataset->data, &pgaml_feature_layout, &run->request.params,
+								 &run->memory.allocator, &stop, &run->stages, &run->report, &error);
+	CHECK_FOR_INTERRUPTS();
+	if (status == ML_E_STOPPED && run->too_late)
+		ereport(ERROR,
+				(errcode(ERRCODE_QUERY_CANCELED),
+				 errmsg("training stopped after pganalytics_ml.training_time_limit (%d s)", pgaml_training_time_limit),
+				 errhint("Raise the setting, ask for a shorter lookback_days, or for fewer trees.")));
+	if (status == ML_E_NOMEM && run->memory.limit_hit)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("training does not fit into pganalytics_ml.training_memory (%d kB)", pgaml_training_memory),
+				 errhint("Raise the setting, or ask for fewer trees or leaves.")));
+	if (status == ML_OK)
+		status = pgaml_ml_stages_encode(run->stages, &run->memory.allocator, &run->bytes, &run->length, &error);
+	if (status != ML_OK)
+		pgaml_ml_raise(status, &error, "could not train");
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	run->ms = INSTR_TIME_GET_MILLISEC(end);
+}
+
+/* What the model looks at; never a reason to lose it. */
+static void
+explain(PgamlTrainRun *run)
+{
+	MlStop		stop = {should_stop, run};
+
+	run->importance = pgaml_train_importance_json(run->stages, &run->dataset->data, run->request.params.seed,
+												  &run->memory.allocator, &stop);
+	CHECK_FOR_INTERRUPTS();
+	run->statistics = pgaml_train_statistics_json(&run->dataset->data, &run->memory.allocator, &stop);
+	CHECK_FOR_INTERRUPTS();
+}
+
+void
+pgaml_run_fit(PgamlTrainRun *run)
+{
+	MemoryContext old = MemoryContextSwitchTo(run->context);
+
+	fit_stages(run);
+	explain(run);
+	MemoryContextSwitchTo(old);
+}
+
+/* How the new model and the one in production do on the same newest rows. */
+static void
+compare(PgamlTrainRun *run, const PgamlServing *incumbent)
+{
+	float	   *scratch = palloc(sizeof(float) * 2 * PGAML_F_COUNT);
+
+	run->error = pgaml_ml_stages_error(run->stages, &run->dataset->data, ML_PART_TEST, scratch);
+	run->incumbent_error = NAN;
+	run->incumbent_id = incumbent->model_id;
+	if (incumbent->stages != NULL)
+		run->incumbent_error = pgaml_ml_stages_error(incumbent->stages, &run->dataset->data,
+													 ML_PART_TEST, scratch);
+	/* Without held-out rows, or with an incumbent that cannot serve, the new one is taken. */
+	run->promoted = !(run->error > run->incumbent_error);
+	pfree(scratch);
+}
+
+static void
+store_model(PgamlTrainRun *run)
+{
+	PgamlNewModel model = {
+		.model_type = pgaml_ml_type_name(run->request.params.type),
+		.feature_version = PGAML_FEATURE_VERSION,
+		.hyperparameters = pgaml_params_json(&run->request.params),
+		.window_start = run->dataset->window_start,
+		.window_end = run->dataset->window_end,
+		.training_samples = run->report.rows[ML_PART_TRAIN],
+		.calibration_samples = run->report.rows[ML_PART_CALIBRATE],
+		.heldout_samples = run->report.rows[ML_PART_TEST],
+		.statements = run->dataset->data.ngroups,
+		.seed = (int64) run->request.params.seed,
+		.metrics = pgaml_report_metrics_json(&run->report, pgaml_ml_stages_model(run->stages)),
+		.calibration = pgaml_report_calibration_json(&run->report),
+		.importance = run->importance,
+		.feature_statistics = run->statistics,
+		.training_ms = run->ms,
+		.training_bytes = run->memory.peak,
+		.created_by = run->userid,
+		.bytes = run->bytes,
+		.length = run->length
+	};
+
+	strlcpy(model.data_hash, run->dataset->hash, sizeof(model.data_hash));
+	run->model_id = pgaml_registry_store(&model, &run->version);
+	if (run->promoted)
+		pgaml_registry_activate(run->model_id);
+}
+
+static char *
+describe(const PgamlTrainRun *run)
+{
+	StringInfoData out;
+	double		days = (double) (run->dataset->window_end - run->dataset->window_start) / USECS_PER_DAY;
+
+	initStringInfo(&out);
+	appendStringInfo(&out, "model " INT64_FORMAT " (%s, version %d), %s: ", run->model_id,
+					 pgaml_ml_type_name(run->request.params.type), run->version,
+					 run->promoted ? "in production" : "kept as candidate");
+	if (run->report.serving.n > 0)
+		appendStringInfo(&out, "median q-error %.3f and p90 %.2f on " INT64_FORMAT " held-out samples",
+						 run->report.serving.metrics.q50, run->report.serving.metrics.q90, run->report.serving.n);
+	else
+		appendStringInfoString(&out, "nothing could be held out to measure it");
+	if (isfinite(run->incumbent_error))
+		appendStringInfo(&out, "; mean absolute log error %.4f against %.4f of model " INT64_FORMAT " on the same rows",
+						 run->error, run->incumbent_error, run->incumbent_id);
+	appendStringInfo(&out, "; data of %.1f days, " INT64_FORMAT " samples of %d statements",
+					 days, run->dataset->data.nrows, run->dataset->data.ngroups);
+	return out.data;
+}
+
+
+void
+pgaml_run_store(PgamlTrainRun *run, const PgamlServing *incumbent)
+{
+	char	   *message;
+
+	compare(run, incumbent);
+	store_model(run);
+	message = describe(run);
+	run->message = MemoryContextStrdup(run->context, message);
+}

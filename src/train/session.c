@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ * session.c
+ *		train_performance_model(): asked for in SQL, trained in the session.
+ *
+ * All phases (run.c) run in the caller's transaction, so a run that ends in
+ * an error leaves no row.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "base/export.h"
+#include "base/spi_run.h"
+#include "registry/registry.h"
+#include "train/train.h"
+
+PGAML_FUNCTION_INFO_V1(pgaml_train_performance_model);
+
+static void
+parse_arguments(FunctionCallInfo fcinfo, PgamlTrainRequest *request)
+{
+	static const char *const arguments[] = {"model_type", "lookback_days", "hyperparameters", "split", "wait"};
+
+	for (int i = 1; i < lengthof(arguments); i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not be NULL", arguments[i])));
+	pgaml_request_fill(request, PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)),
+					   PG_GETARG_INT32(1), PG_GETARG_JSONB_P(2), text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	if (!PG_GETARG_BOOL(4))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("training in the background is not available in this version"),
+				 errhint("Call train_performance_model(wait => true) to train in this session.")));
+}
+
+static int64
+store_job(const PgamlTrainRun *run)
+{
+	static const char sql[] =
+		"INSERT INTO pganalytics.training_jobs "
+		"  (arguments, status, progress, model_id, rows_read, trees_grown, requested_by, requested_at, started_at, "
+		"   finished_at, worker_pid, result) "
+		"VALUES ($1::jsonb, 'completed', 1, $2, $3, $4, $5, $6, $6, $7, $8, "
+		"        pg_catalog.jsonb_build_object('r_squared', $9, 'rmse', $10, 'mae', $11, "
+		"                                      'training_samples', $12, 'message', $13)) "
+		"RETURNING job_id";
+	const MlStageScore *serving = &run->report.serving;
+	Oid			types[] = {TEXTOID, INT8OID, INT8OID, INT4OID, OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
+	FLOAT8OID, FLOAT8OID, FLOAT8OID, INT8OID, TEXTOID};
+	Datum		values[] = {
+		CStringGetTextDatum(pgaml_request_json(&run->request)), Int64GetDatum(run->model_id), Int64GetDatum(run->dataset->seen),
+		Int32GetDatum(pgaml_ml_model_trees(pgaml_ml_stages_model(run->stages))), ObjectIdGetDatum(run->userid),
+		TimestampTzGetDatum(run->started_at), TimestampTzGetDatum(pgaml_clock_now()), Int32GetDatum(MyProcPid),
+		Float8GetDatum(serving->metrics.r2), Float8GetDatum(serving->metrics.rmse), Float8GetDatum(serving->metrics.mae),
+		Int64GetDatum(run->report.rows[ML_PART_TRAIN]), CStringGetTextDatum(run->message)
+	};
+	bool		measured = serving->n > 0;
+	char		nulls[] = {
+		' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', measured && isfinite(serving->metrics.r2) ? ' ' : 'n',
+		measured ? ' ' : 'n', measured ? ' ' : 'n', ' ', ' ', '\0'
+	};
+
+	pgaml_spi_exec(sql, lengthof(types), types, values, nulls, false);
+	return pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
+}
+
+/*
+ * train_performance_model(model_type text, lookback_days int, hyperparameters jsonb,
+ *						   split text, wait boolean)
+ * RETURNS TABLE (job_id bigint, status text, message text)
+ */
+Datum
+pgaml_train_performance_model(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "pganalytics_ml training",
+												  ALLOCSET_DEFAULT_SIZES);
+	PgamlTrainRequest request;
+	PgamlTrainRun run;
+	const PgamlServing *incumbent;
+	PgamlSpi	spi;
+	TupleDesc	desc;
+	Datum		values[3];
+	bool		nulls[3] = {false, false, false};
+
+	parse_arguments(fcinfo, &request);
+	PreventCommandIfReadOnly("train_performance_model()");
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	pgaml_run_init(&run, &request, GetUserId(), context);
+	incumbent = pgaml_registry_serving();
+
+	pgaml_spi_open(&spi);
+	pgaml_run_read(&run);
+	pgaml_run_fit(&run);
+	pgaml_run_store(&run, incumbent);
+	values[0] = Int64GetDatum(store_job(&run));
+	pgaml_spi_close(&spi);
+
+	values[1] = CStringGetTextDatum("completed");
+	values[2] = CStringGetTextDatum(run.message);
+	MemoryContextDelete(context);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
