@@ -97,7 +97,7 @@ typedef struct MlParams
 	double		min_gain;		/* smallest decrease of squared error by a split, >= 0; boosting: of the
 								 * squared error of the gradients */
 	double		feature_fraction;	/* forest: share of features tried per split, 0..1; 0 = one third;
-									 * boosting: share of features a tree may use */
+									 * boosting: share of features a tree may use, 0.01..1 */
 	double		sample_fraction;	/* forest: bootstrap size as share of the rows; boosting: share of
 									 * the rows a tree is grown on, without replacement; 0..1 */
 	double		learning_rate;	/* boosting: factor on each tree, 0..1 */

@@ -95,8 +95,13 @@ pgaml_ml_train(const MlDataset *data, const MlParams *params,
 		status = pgaml_ml_fit_trees(fitted, data, &prepared, params, &ticker, error);
 	pgaml_ml_prepared_free(&prepared, allocator);
 
-	if (status == ML_OK)
-		status = pgaml_ml_model_validate(fitted, error);
+	if (status == ML_OK && pgaml_ml_model_validate(fitted, error) != ML_OK)
+	{
+		/* No bytes are wrong here: the targets were too large for the sums. */
+		status = ML_E_DATA;
+		if (error != NULL)
+			error->code = status;
+	}
 	if (status == ML_OK)
 		*model = fitted;
 	else

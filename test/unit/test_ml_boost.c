@@ -603,6 +603,8 @@ losses_are_named(void **state)
 	assert_int_equal(pgaml_ml_params_set(&params, "loss", 3.0, &error), ML_E_ARG);
 	assert_int_equal(pgaml_ml_params_set(&params, "loss", 0.5, &error), ML_E_ARG);
 	assert_int_equal(pgaml_ml_params_set(&params, "loss", NAN, &error), ML_E_ARG);
+	/* a forest takes 0 for its default, boosting has none */
+	assert_int_equal(pgaml_ml_params_set(&params, "feature_fraction", 0.0, &error), ML_E_ARG);
 	assert_int_equal(pgaml_ml_params_set_text(&params, "n_trees", "many", &error), ML_E_ARG);
 	assert_string_equal(error.message, "n_trees must be a number");
 	assert_int_equal(pgaml_ml_params_set_text(&params, "tree", "many", &error), ML_E_ARG);
