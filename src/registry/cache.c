@@ -105,13 +105,9 @@ decode(PgamlServing *out, int feature_version, Datum model, const MlAllocator *a
 bool
 pgaml_registry_read(int64 model_id, bool read_only, const MlAllocator *allocator, PgamlServing *out)
 {
-	/* After a restore the production model of another origin serves until there is an own one. */
 	static const char sql[] =
-		"SELECT m.model_id, m.version, m.feature_version, m.model_type, m.model "
-		"  FROM pganalytics.query_performance_models m, pganalytics.installation i "
-		" WHERE m.deleted_at IS NULL AND CASE WHEN $1 = 0 THEN m.stage = 'production' "
-		"                                     ELSE m.model_id = $1 AND m.origin = i.origin END "
-		" ORDER BY m.origin = i.origin DESC, m.activated_at DESC NULLS LAST LIMIT 1";
+		"SELECT m.model_id, m.version, m.feature_version, m.model_type, m.model FROM pganalytics.models m "
+		" WHERE CASE WHEN $1 = 0 THEN m.stage = 'production' ELSE m.model_id = $1 AND m.meant END";
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(model_id)};
 	HeapTuple	tuple;

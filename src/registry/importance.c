@@ -64,15 +64,14 @@ pgaml_feature_importance(PG_FUNCTION_ARGS)
 {
 	static const char exists[] =
 		"SELECT m.importance IS NOT NULL "
-		"  FROM pganalytics.query_performance_models m, pganalytics.installation i "
-		" WHERE m.model_id = $1 AND m.deleted_at IS NULL AND m.origin = i.origin";
+		"  FROM pganalytics.models m WHERE m.model_id = $1 AND m.meant";
 	static const char sql[] =
 		"SELECT (row_number() OVER (ORDER BY f.importance DESC, f.at))::int4, f.feature, f.importance, "
 		"       greatest(f.importance, 0) / nullif(sum(greatest(f.importance, 0)) OVER (), 0) "
 		"  FROM (SELECT e.at, e.f ->> 'feature' AS feature, (e.f ->> $2)::float8 AS importance "
-		"          FROM pganalytics.query_performance_models m, pganalytics.installation i, "
+		"          FROM pganalytics.models m, "
 		"               jsonb_array_elements(m.importance -> 'features') WITH ORDINALITY e(f, at) "
-		"         WHERE m.model_id = $1 AND m.deleted_at IS NULL AND m.origin = i.origin) f "
+		"         WHERE m.model_id = $1 AND m.meant) f "
 		" ORDER BY 1";
 	int64		model_id = PG_GETARG_INT64(0);
 	char	   *method = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -109,8 +108,7 @@ pgaml_feature_report(PG_FUNCTION_ARGS)
 {
 	static const char exists[] =
 		"SELECT m.feature_statistics IS NOT NULL "
-		"  FROM pganalytics.query_performance_models m, pganalytics.installation i "
-		" WHERE m.model_id = $1 AND m.deleted_at IS NULL AND m.origin = i.origin";
+		"  FROM pganalytics.models m WHERE m.model_id = $1 AND m.meant";
 	static const char sql[] =
 		"SELECT e.at::int4, s.feature, s.unit, s.meaning, s.canonical, s.minimum, s.p05, s.median, s.p95, s.maximum, "
 		"       s.mean, s.missing / nullif(s.\"rows\", 0)::float8, s.\"distinct\", s.deviation, s.outliers, "
@@ -121,12 +119,12 @@ pgaml_feature_report(PG_FUNCTION_ARGS)
 		"            WHEN s.outliers > 0 THEN format('%s of %s values are below %s or above %s', s.outliers, "
 		"                 s.\"rows\" - s.missing, (s.median - 3 * s.deviation)::float4, (s.median + 3 * s.deviation)::float4) "
 		"       END "
-		"  FROM pganalytics.query_performance_models m, pganalytics.installation i, "
+		"  FROM pganalytics.models m, "
 		"       jsonb_array_elements(m.feature_statistics) WITH ORDINALITY e(f, at), "
 		"       jsonb_to_record(e.f) s(feature text, unit text, meaning text, canonical bool, \"rows\" int8, missing int8, "
 		"         minimum float8, p05 float8, median float8, p95 float8, maximum float8, mean float8, "
 		"         \"distinct\" int8, deviation float8, outliers int8) "
-		" WHERE m.model_id = $1 AND m.deleted_at IS NULL AND m.origin = i.origin "
+		" WHERE m.model_id = $1 AND m.meant "
 		" ORDER BY 1";
 	int64		model_id = PG_GETARG_INT64(0);
 	Oid			types[] = {INT8OID};

@@ -54,7 +54,7 @@ extern void pgaml_registry_expect(int feature_version, const MlStageLayout *layo
  */
 extern int64 pgaml_registry_store(const PgamlNewModel *model, int32 *version);
 
-/* Inside an open SPI bracket: the stored bytes of a model of this installation, in context; NULL when there is none. */
+/* Inside an open SPI bracket: the stored bytes of a model, in context; NULL when there is none. */
 extern bytea *pgaml_registry_bytes(int64 model_id, MemoryContext context);
 
 /*

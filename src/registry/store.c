@@ -40,14 +40,14 @@ text_or_null(const char *value)
 	return value ? CStringGetTextDatum(value) : (Datum) 0;
 }
 
-/* Keep the production model and the newest models_retention others of this installation. */
+/* Keep the production model and the newest models_retention others, whoever made them. */
 static void
 retire(void)
 {
 	static const char sql[] =
 		"DELETE FROM pganalytics.query_performance_models m USING ("
 		"  SELECT model_id, origin FROM pganalytics.query_performance_models "
-		"   WHERE stage <> 'production' AND origin = (SELECT origin FROM pganalytics.installation) "
+		"   WHERE stage <> 'production' "
 		"   ORDER BY greatest(created_at, activated_at) DESC, model_id DESC OFFSET $1) old "
 		" WHERE m.model_id = old.model_id AND m.origin = old.origin";
 	Oid			types[] = {INT4OID};
@@ -106,8 +106,7 @@ bytea *
 pgaml_registry_bytes(int64 model_id, MemoryContext context)
 {
 	static const char sql[] =
-		"SELECT m.model FROM pganalytics.query_performance_models m, pganalytics.installation i "
-		" WHERE m.model_id = $1 AND m.origin = i.origin AND m.deleted_at IS NULL";
+		"SELECT m.model FROM pganalytics.models m WHERE m.model_id = $1 AND m.meant";
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(model_id)};
 	MemoryContext old;
@@ -127,11 +126,12 @@ pgaml_registry_activate(int64 model_id)
 {
 	static const char archive[] =
 		"UPDATE pganalytics.query_performance_models SET stage = 'archived', archived_at = $2 "
-		" WHERE stage = 'production' AND model_id <> $1 "
-		"   AND origin = (SELECT origin FROM pganalytics.installation)";
+		" WHERE stage = 'production' AND (model_id, origin) NOT IN "
+		"       (SELECT m.model_id, m.origin FROM pganalytics.models m WHERE m.model_id = $1 AND m.meant)";
 	static const char promote[] =
 		"UPDATE pganalytics.query_performance_models SET stage = 'production', activated_at = $2, archived_at = NULL "
-		" WHERE model_id = $1 AND origin = (SELECT origin FROM pganalytics.installation)";
+		" WHERE (model_id, origin) IN "
+		"       (SELECT m.model_id, m.origin FROM pganalytics.models m WHERE m.model_id = $1 AND m.meant)";
 	Oid			types[] = {INT8OID, TIMESTAMPTZOID};
 	Datum		values[] = {Int64GetDatum(model_id), TimestampTzGetDatum(pgaml_clock_now())};
 	PgamlServing serving;

@@ -37,22 +37,39 @@ CREATE UNIQUE INDEX query_performance_models_production
 COMMENT ON TABLE pganalytics.query_performance_models IS 'trained models with their data window, metrics, calibration and bytes';
 SELECT pg_catalog.pg_extension_config_dump('pganalytics.query_performance_models', '');
 
+-- Which model is meant, and which one serves.  A restore brings models of other installations beside
+-- the own ones: an id means the own model, else the newest that was brought; the own production model
+-- serves, else the one brought that was activated last, and the others in production count as archived.
+CREATE VIEW pganalytics.models AS
+SELECT m.model_id, m.origin, m.origin <> i.origin AS restored,
+       row_number() OVER (PARTITION BY m.model_id
+                          ORDER BY m.origin = i.origin DESC, m.created_at DESC, m.origin) = 1 AS meant,
+       CASE WHEN m.stage = 'production' AND row_number() OVER (PARTITION BY m.stage
+                          ORDER BY m.origin = i.origin DESC, m.activated_at DESC NULLS LAST, m.model_id DESC, m.origin) > 1
+            THEN 'archived' ELSE m.stage END AS stage,
+       m.model_type, m.version, m.feature_version, m.hyperparameters, m.window_start, m.window_end,
+       m.training_samples, m.calibration_samples, m.heldout_samples, m.statements, m.seed, m.data_hash,
+       m.metrics, m.calibration, m.training_ms, m.training_bytes, m.extension_version, m.server_version,
+       m.created_by, m.created_at, m.activated_at, m.archived_at, m.model, m.importance, m.feature_statistics
+  FROM pganalytics.query_performance_models m CROSS JOIN pganalytics.installation i
+ WHERE m.deleted_at IS NULL;
+COMMENT ON VIEW pganalytics.models IS 'models that are not deleted, with the stage that counts here; read them by id with meant, whoever made them';
+
 CREATE FUNCTION list_models()
 RETURNS TABLE (model_id bigint, model_type text, version integer, stage text, training_samples bigint,
                statements bigint, r_squared double precision, rmse double precision, mae double precision,
                window_start timestamptz, window_end timestamptz, bytes bigint,
-               created_at timestamptz, activated_at timestamptz)
+               created_at timestamptz, activated_at timestamptz, restored boolean)
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT m.model_id, m.model_type, m.version, m.stage, m.training_samples, m.statements,
            (m.metrics #>> '{serving,r2}')::float8, (m.metrics #>> '{serving,rmse}')::float8,
            (m.metrics #>> '{serving,mae}')::float8,
-           m.window_start, m.window_end, length(m.model)::bigint, m.created_at, m.activated_at
-      FROM pganalytics.query_performance_models m, pganalytics.installation i
-     WHERE m.deleted_at IS NULL AND m.origin = i.origin
-     ORDER BY m.model_id
+           m.window_start, m.window_end, length(m.model)::bigint, m.created_at, m.activated_at, m.restored
+      FROM pganalytics.models m
+     ORDER BY m.created_at, m.model_id
 $$;
-COMMENT ON FUNCTION list_models() IS 'models of this installation with their held-out metrics on log time, oldest first';
+COMMENT ON FUNCTION list_models() IS 'models with their held-out metrics on log time, oldest first; restored: a dump of another installation brought it';
 REVOKE ALL ON FUNCTION list_models() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION list_models() TO pg_monitor;
 
@@ -63,7 +80,7 @@ CREATE TYPE model_card AS (
     statements bigint, seed bigint, data_hash text, metrics jsonb, calibration jsonb,
     training_ms double precision, training_bytes bigint, bytes bigint,
     extension_version text, server_version text, created_at timestamptz,
-    activated_at timestamptz, archived_at timestamptz
+    activated_at timestamptz, archived_at timestamptz, restored boolean
 );
 COMMENT ON TYPE model_card IS 'everything about a model but its bytes';
 
@@ -74,9 +91,9 @@ AS $$
            m.window_start, m.window_end, m.training_samples, m.calibration_samples, m.heldout_samples,
            m.statements, m.seed, m.data_hash, m.metrics, m.calibration, m.training_ms, m.training_bytes,
            length(m.model)::bigint, m.extension_version, m.server_version, m.created_at,
-           m.activated_at, m.archived_at
-      FROM pganalytics.query_performance_models m, pganalytics.installation i
-     WHERE m.model_id = $1 AND m.deleted_at IS NULL AND m.origin = i.origin
+           m.activated_at, m.archived_at, m.restored
+      FROM pganalytics.models m
+     WHERE m.model_id = $1 AND m.meant
 $$;
 COMMENT ON FUNCTION get_model(bigint) IS 'the card of one model: data, parameters, held-out metrics beside four baselines, calibration';
 REVOKE ALL ON FUNCTION get_model(bigint) FROM PUBLIC;
@@ -91,8 +108,8 @@ AS $$
     SELECT m.model_id, m.model_type, m.version, m.training_samples,
            (m.metrics #>> '{serving,r2}')::float8, (m.metrics #>> '{serving,rmse}')::float8,
            (m.metrics #>> '{serving,mae}')::float8, m.created_at, m.activated_at
-      FROM pganalytics.query_performance_models m, pganalytics.installation i
-     WHERE m.stage = 'production' AND m.deleted_at IS NULL AND m.origin = i.origin
+      FROM pganalytics.models m
+     WHERE m.stage = 'production'
 $$;
 COMMENT ON FUNCTION get_latest_model() IS 'the model in production';
 REVOKE ALL ON FUNCTION get_latest_model() FROM PUBLIC;
