@@ -26,7 +26,7 @@
 
 #define PGAML_MAX_DATABASES 256 /* databases with the extension whose statements are captured */
 
-#define PGAML_VISIT_STEPS	4	/* steps of a visit that fail and back off apart */
+#define PGAML_VISIT_STEPS	12	/* room for steps of a visit that are due, fail and back off apart */
 #define PGAML_ERROR_LEN		192 /* bytes kept of an error message, with the terminating zero */
 
 /* How one step of the visits to a database fares. */
@@ -34,7 +34,8 @@ typedef struct PgamlStepState
 {
 	int32		failures;		/* in a row */
 	uint32		message_hash;	/* of the message logged last: the same one is not logged again */
-	TimestampTz retry_at;		/* not before; 0: at the next visit */
+	TimestampTz next_at;		/* not before; 0: at the next visit */
+	TimestampTz ran_at;			/* when it ended well, on the real clock; 0 */
 } PgamlStepState;
 
 /* A database that is known to have the extension. */

@@ -53,6 +53,7 @@ typedef struct VisitStep
 	const char *activity;		/* shown in pg_stat_activity */
 	const char *purpose;		/* "could not <purpose>" */
 	void		(*run) (void);	/* inside an open transaction bracket */
+	int			every;			/* s from one run to the next; 0: at every visit */
 } VisitStep;
 
 /* The visit that this process makes. */
@@ -194,12 +195,15 @@ static const VisitStep check_step = {
 	"pganalytics_ml: looking for the extension", "begin a visit", NULL
 };
 
-static const VisitStep steps[PGAML_VISIT_STEPS] = {
+/* What a visit does, in this order.  A reload of the configuration makes all of it due. */
+static const VisitStep steps[] = {
 	{"pganalytics_ml: collecting statistics", "collect statistics", collect_step},
 	{"pganalytics_ml: reading statement texts", "read statement texts", texts_step},
 	{"pganalytics_ml: storing captured executions", "store captured executions", drain_step},
 	{"pganalytics_ml: deleting what is too old", "delete what is too old", retire_step},
 };
+
+StaticAssertDecl(lengthof(steps) <= PGAML_VISIT_STEPS, "the directory must have room for every step");
 
 /*
  * Is somebody waiting for this database to be left?  Outside a transaction.
@@ -255,26 +259,29 @@ note_failure(const VisitStep *step, const char *message)
 			news = state->message_hash != hash;
 			state->message_hash = hash;
 			state->failures = Min(state->failures, INT_MAX - 1) + 1;
-			state->retry_at = now + pgaml_schedule_backoff(state->failures, jitter);
+			state->next_at = now + pgaml_schedule_backoff(state->failures, jitter);
 		}
 	}
 	LWLockRelease(pgaml_shared->lock);
 	return news;
 }
 
-/* Forget the failures of a step; true when there were some. */
+/* Note when a step is due again, and forget its failures; true when there were some. */
 static bool
 note_success(const VisitStep *step)
 {
+	PgamlStepState state = {.ran_at = GetCurrentTimestamp()};
 	PgamlDatabase *entry;
 	bool		news = false;
 
+	if (step->every > 0)
+		state.next_at = pgaml_clock_now() + step->every * USECS_PER_SEC;
 	LWLockAcquire(pgaml_shared->lock, LW_EXCLUSIVE);
 	entry = pgaml_shmem_find_database(visit.ticket.dbid);
-	if (entry != NULL && entry->steps[step - steps].failures > 0)
+	if (entry != NULL)
 	{
-		memset(&entry->steps[step - steps], 0, sizeof(PgamlStepState));
-		news = true;
+		news = entry->steps[step - steps].failures > 0;
+		entry->steps[step - steps] = state;
 	}
 	LWLockRelease(pgaml_shared->lock);
 	return news;
@@ -479,6 +486,21 @@ note_visit(void)
 }
 
 /*
+ * Has the time of a step come?  After a reload of the configuration, yes:
+ * the answer may be another one now.
+ */
+static bool
+step_is_due(const VisitStep *step)
+{
+	const PgamlStepState *state = &visit.entry.steps[step - steps];
+	int64		longest = Max(PGAML_BACKOFF_MAX_US, step->every * USECS_PER_SEC);
+
+	if (state->failures == 0 && state->ran_at < PgReloadTime)
+		return true;
+	return pgaml_schedule_reached(state->next_at, pgaml_clock_now(), longest);
+}
+
+/*
  * Do what is due.
  */
 static void
@@ -487,15 +509,14 @@ pay_visit(void)
 	if (!find_extension() || !copy_entry())
 		return;
 
-	for (int i = 0; i < PGAML_VISIT_STEPS; i++)
+	for (int i = 0; i < lengthof(steps); i++)
 	{
-		const PgamlStepState *state = &visit.entry.steps[i];
-
+		if (!step_is_due(&steps[i]))
+			continue;
 		if (is_wanted())
 			break;
-		pgaml_slot_progress(visit.ticket.slot, (double) i / PGAML_VISIT_STEPS);
-		if (pgaml_schedule_reached(state->retry_at, pgaml_clock_now(), PGAML_BACKOFF_MAX_US))
-			run_step(&steps[i]);
+		pgaml_slot_progress(visit.ticket.slot, (double) i / lengthof(steps));
+		run_step(&steps[i]);
 	}
 	note_visit();
 	pgaml_slot_result(visit.ticket.slot, true, true);
