@@ -232,6 +232,28 @@ extern void pgaml_ml_stages_predict(const MlStages *stages, const MlStageQuery *
 extern double pgaml_ml_stages_error(const MlStages *stages, const MlStageData *data,
 									MlPart part, float *scratch);
 
+/* What was said of an execution ahead of it, against what happened. */
+typedef struct MlStageTruth
+{
+	MlSource	source;
+	double		error;			/* log ms, what happened less what was said; NaN: nothing was said */
+	bool		calibrated;		/* the interval promised something; the rest is NaN or false otherwise */
+	bool		covered;
+	float		score;			/* |error| / half the interval */
+	double		winkler;		/* interval score, log (Gneiting and Raftery 2007, section 6.2): the less the better */
+	bool		novel;			/* plan id known and not seen in training */
+} MlStageTruth;
+
+/*
+ * One row of data as it would have been answered by query identifier when it
+ * began, coverage being nominal.  recent: log ms of the single executions
+ * that had ended by then, oldest first; NULL: those before it in data.
+ * scratch has room for 2 * nfeatures floats.
+ */
+extern void pgaml_ml_stages_truth(const MlStages *stages, const MlStageData *data, int64_t row,
+								  const float *recent, int32_t nrecent, double coverage,
+								  float *scratch, MlStageTruth *out);
+
 extern const MlStageLayout *pgaml_ml_stages_layout(const MlStages *stages);
 extern const MlModel *pgaml_ml_stages_model(const MlStages *stages);
 

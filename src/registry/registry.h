@@ -58,6 +58,14 @@ extern int64 pgaml_registry_store(const PgamlNewModel *model, int32 *version);
 extern bytea *pgaml_registry_bytes(int64 model_id, MemoryContext context);
 
 /*
+ * Inside an open SPI bracket: read and decode a model, 0 for the one in
+ * production.  False when there is none; a model that cannot serve has a
+ * problem and no stages.  read_only as for pgaml_spi_exec: false sees what
+ * this very command wrote.
+ */
+extern bool pgaml_registry_read(int64 model_id, bool read_only, const MlAllocator *allocator, PgamlServing *out);
+
+/*
  * Inside an open SPI bracket: put into production, archive the one before.
  * ERROR when the model does not exist, is deleted or cannot be decoded.
  */

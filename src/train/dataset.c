@@ -70,6 +70,11 @@ take_row(const PgamlTrainingRow *row, void *state)
 	dataset->group[n] = row->group;
 	dataset->plan[n] = row->plan;
 	dataset->single[n] = row->single;
+	if (dataset->recent != NULL)
+	{
+		memcpy(dataset->recent + n * PGAML_RECENT_RUNS, row->recent, sizeof(float) * row->nrecent);
+		dataset->nrecent[n] = row->nrecent;
+	}
 	dataset->data.nrows++;
 }
 
@@ -214,6 +219,8 @@ pgaml_dataset_read_window(const PgamlWindow *window, int64 max_rows, MemoryConte
 	dataset->keep_every = (nrows + max_rows - 1) / Max(max_rows, 1);
 	dataset->keep_every = Max(dataset->keep_every, 1);
 	allocate(dataset, nrows / dataset->keep_every + 1);
+	dataset->recent = palloc_extended(sizeof(float) * PGAML_RECENT_RUNS * dataset->capacity, MCXT_ALLOC_HUGE);
+	dataset->nrecent = palloc_extended(dataset->capacity, MCXT_ALLOC_HUGE);
 	dataset->seen = pgaml_replay(set, window, dataset->keep_every, true, take_row, dataset, &dataset->data.ngroups);
 	pgaml_statements_free(set);
 	MemoryContextSwitchTo(old);

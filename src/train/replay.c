@@ -174,9 +174,10 @@ add_row(Reader *reader, const Event *event, double log_ms, bool single)
 	PgamlMoment moment;
 	PgamlRunsSummary summary;
 	float		features[PGAML_F_COUNT];
+	float		recent[PGAML_RECENT_RUNS];
 	PgamlTrainingRow row = {
 		.queryid = reader->queryid, .group = reader->group, .plan = event->plan, .at = event->at,
-		.log_ms = log_ms, .single = single, .features = features
+		.log_ms = log_ms, .single = single, .features = features, .recent = recent
 	};
 
 	if (event->at < reader->from || reader->seen++ % reader->keep_every != 0)
@@ -188,6 +189,7 @@ add_row(Reader *reader, const Event *event, double log_ms, bool single)
 	pgaml_feature_row(reader->statement ? &reader->statement->tables : &no_tables, &reader->runs,
 					  &reader->calls, pgaml_runs_newest_plan(&reader->runs), event->plan_values,
 					  &moment, features, &summary);
+	row.nrecent = pgaml_runs_recent(&reader->runs, &summary, recent);
 	reader->take(&row, reader->state);
 }
 

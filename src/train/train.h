@@ -47,6 +47,8 @@ typedef struct PgamlTrainingRow
 	double		log_ms;			/* what is learnt: ln ms */
 	bool		single;			/* one execution; else a statement-hour */
 	const float *features;		/* PGAML_F_COUNT values */
+	const float *recent;		/* log ms of the newest single executions that had ended, oldest first */
+	int			nrecent;		/* at most PGAML_RECENT_RUNS */
 } PgamlTrainingRow;
 
 typedef void (*PgamlTakeRow) (const PgamlTrainingRow *row, void *state);
@@ -77,6 +79,8 @@ typedef struct PgamlDataset
 	int64	   *plan;
 	uint8	   *part;
 	uint8	   *single;
+	float	   *recent;			/* PGAML_RECENT_RUNS of each row, see PgamlTrainingRow; NULL: not kept */
+	uint8	   *nrecent;
 	int64		seen;			/* rows there were, before thinning */
 	int			keep_every;		/* every how manyth row is kept, 1 = all */
 	TimestampTz window_start;	/* of the rows found */
@@ -99,7 +103,8 @@ extern int	pgaml_dataset_thinning(const MlParams *params, int64 nrows);
 
 /*
  * The same for any window, without limits on their number but max_rows (then
- * thinned evenly); NULL when there are none.  Rows have no part yet.
+ * thinned evenly); NULL when there are none.  Rows have no part yet, and keep
+ * their recent executions.
  */
 extern PgamlDataset *pgaml_dataset_read_window(const PgamlWindow *window, int64 max_rows, MemoryContext context);
 
