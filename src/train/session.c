@@ -46,34 +46,52 @@ parse_arguments(FunctionCallInfo fcinfo, PgamlTrainRequest *request)
 }
 
 static int64
-store_job(const PgamlTrainRun *run)
+store_job(const PgamlTrainRun *run, const char *reason)
 {
 	static const char sql[] =
 		"INSERT INTO pganalytics.training_jobs "
 		"  (arguments, status, progress, model_id, rows_read, trees_grown, requested_by, requested_at, started_at, "
-		"   finished_at, worker_pid, result) "
+		"   finished_at, worker_pid, result, reason) "
 		"VALUES ($1::jsonb, 'completed', 1, $2, $3, $4, $5, $6, $6, $7, $8, "
 		"        pg_catalog.jsonb_build_object('r_squared', $9, 'rmse', $10, 'mae', $11, "
-		"                                      'training_samples', $12, 'message', $13)) "
+		"                                      'training_samples', $12, 'message', $13), $14) "
 		"RETURNING job_id";
 	const MlStageScore *serving = &run->report.serving;
 	Oid			types[] = {TEXTOID, INT8OID, INT8OID, INT4OID, OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID,
-	FLOAT8OID, FLOAT8OID, FLOAT8OID, INT8OID, TEXTOID};
+	FLOAT8OID, FLOAT8OID, FLOAT8OID, INT8OID, TEXTOID, TEXTOID};
 	Datum		values[] = {
 		CStringGetTextDatum(pgaml_request_json(&run->request)), Int64GetDatum(run->model_id), Int64GetDatum(run->dataset->seen),
 		Int32GetDatum(pgaml_ml_model_trees(pgaml_ml_stages_model(run->stages))), ObjectIdGetDatum(run->userid),
 		TimestampTzGetDatum(run->started_at), TimestampTzGetDatum(pgaml_clock_now()), Int32GetDatum(MyProcPid),
 		Float8GetDatum(serving->metrics.r2), Float8GetDatum(serving->metrics.rmse), Float8GetDatum(serving->metrics.mae),
-		Int64GetDatum(run->report.rows[ML_PART_TRAIN]), CStringGetTextDatum(run->message)
+		Int64GetDatum(run->report.rows[ML_PART_TRAIN]), CStringGetTextDatum(run->message), CStringGetTextDatum(reason)
 	};
 	bool		measured = serving->n > 0;
 	char		nulls[] = {
 		' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', measured && isfinite(serving->metrics.r2) ? ' ' : 'n',
-		measured ? ' ' : 'n', measured ? ' ' : 'n', ' ', ' ', '\0'
+		measured ? ' ' : 'n', measured ? ' ' : 'n', ' ', ' ', ' ', '\0'
 	};
 
 	pgaml_spi_exec(sql, lengthof(types), types, values, nulls, false);
 	return pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
+}
+
+int64
+pgaml_train_here(PgamlTrainRun *run, const PgamlTrainRequest *request, const char *reason, MemoryContext context)
+{
+	const PgamlServing *incumbent;
+	PgamlSpi	spi;
+	int64		job_id;
+
+	pgaml_run_init(run, request, GetUserId(), context);
+	incumbent = pgaml_registry_serving();
+	pgaml_spi_open(&spi);
+	pgaml_run_read(run);
+	pgaml_run_fit(run);
+	pgaml_run_store(run, incumbent);
+	job_id = store_job(run, reason);
+	pgaml_spi_close(&spi);
+	return job_id;
 }
 
 /*
@@ -88,8 +106,6 @@ pgaml_train_performance_model(PG_FUNCTION_ARGS)
 												  ALLOCSET_DEFAULT_SIZES);
 	PgamlTrainRequest request;
 	PgamlTrainRun run;
-	const PgamlServing *incumbent;
-	PgamlSpi	spi;
 	TupleDesc	desc;
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
@@ -98,16 +114,7 @@ pgaml_train_performance_model(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("train_performance_model()");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	pgaml_run_init(&run, &request, GetUserId(), context);
-	incumbent = pgaml_registry_serving();
-
-	pgaml_spi_open(&spi);
-	pgaml_run_read(&run);
-	pgaml_run_fit(&run);
-	pgaml_run_store(&run, incumbent);
-	values[0] = Int64GetDatum(store_job(&run));
-	pgaml_spi_close(&spi);
-
+	values[0] = Int64GetDatum(pgaml_train_here(&run, &request, "asked for", context));
 	values[1] = CStringGetTextDatum("completed");
 	values[2] = CStringGetTextDatum(run.message);
 	MemoryContextDelete(context);

@@ -172,6 +172,14 @@ extern void pgaml_run_fit(PgamlTrainRun *run);
 /* Inside the bracket: store the model, promote it or not, say so in message. */
 extern void pgaml_run_store(PgamlTrainRun *run, const PgamlServing *incumbent);
 
+/*
+ * All three phases in this session and its transaction, outside of a bracket,
+ * with the finished job; returns job_id.  What went wrong is raised, and
+ * run->too_late says whether time was up.
+ */
+extern int64 pgaml_train_here(PgamlTrainRun *run, const PgamlTrainRequest *request, const char *reason,
+							  MemoryContext context);
+
 /* Metrics and calibration of a report as JSON, palloc'd. */
 extern char *pgaml_report_metrics_json(const MlStageReport *report, const MlModel *model);
 extern char *pgaml_report_calibration_json(const MlStageReport *report);
