@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  * stages_fit_internal.h
  *		One run of pgaml_ml_stages_fit, shared by stages_fit.c,
- *		stages_cross.c, stages_calibrate.c and stages_report.c.
+ *		stages_learner.c, stages_tune.c, stages_cross.c, stages_calibrate.c
+ *		and stages_report.c.
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_ML_STAGES_FIT_INTERNAL_H
@@ -9,6 +10,7 @@
 
 #include "ml/stages_internal.h"
 
+#define ML_SPREAD_DEFAULT	0.5	/* log; when nothing at all is known */
 #define ML_VALIDATION_EVERY 10	/* every how manyth statement only decides when boosting stops */
 #define ML_VALIDATION_MIN	20	/* statements below which all are fitted */
 
@@ -28,6 +30,45 @@ typedef struct MlFit
 								 * plans: the mean over rows is 1, those of statements with many rows less */
 	int8_t		monotone[ML_STAGE_MAX_FEATURES];	/* where boosting is constrained: time does not fall as cost rises */
 } MlFit;
+
+/* Can a fit use these rows and this layout? */
+extern MlStatus pgaml_ml_stages_check(const MlStageData *data, const MlStageLayout *layout, MlError *error);
+
+/* Fill rows and n; at least one row trains. */
+extern MlStatus pgaml_ml_stages_parts(MlFit *fit);
+
+/*
+ * What precedes a learner: the rows of each part, weights, and in stages
+ * median, range, cost line and usual spread of the training part.
+ */
+extern MlStatus pgaml_ml_learner_begin(MlFit *fit);
+
+/* Give back what _begin or _parts took, whether it succeeded or not. */
+extern void pgaml_ml_learner_end(MlFit *fit);
+
+/* Training rows as the learner sees them. */
+typedef struct MlLearnerRows
+{
+	MlDataset	data;			/* points into what follows, and to fit->monotone */
+	float	   *values;			/* column after column */
+	const float **columns;
+	double	   *target;			/* departure from the cost line */
+	float	   *weight;
+	uint8_t    *validation;
+} MlLearnerRows;
+
+/* How many rows are shown of at most nrows. */
+extern int64_t pgaml_ml_learner_most(int64_t nrows);
+
+/* After _begin.  To be hidden again, whether it succeeded or not. */
+extern MlStatus pgaml_ml_learner_show(MlFit *fit, MlLearnerRows *shown);
+extern void pgaml_ml_learner_hide(const MlFit *fit, MlLearnerRows *shown);
+
+/* The row of the data that is shown as the i-th. */
+extern int64_t pgaml_ml_learner_source(const MlFit *fit, int64_t i);
+
+/* Fit the learner to the rows shown. */
+extern MlStatus pgaml_ml_learner_fit(MlFit *fit);
 
 /* What every stage says of the rows of one part. */
 typedef struct MlHeldOut
