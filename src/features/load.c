@@ -185,10 +185,14 @@ static void
 load_users(Loader *loader)
 {
 	static const char sql[] =
-		"SELECT u.queryid, u.userid, u.plan_id, u.plan_facts, u.relations, s.plannable, s.first_seen, u.plan_seen "
+		"SELECT u.queryid, u.userid, u.plan_id, u.plan_facts, u.relations, s.plannable, "
+		"       least(s.first_seen, f.first_seen), u.plan_seen "
 		"  FROM pganalytics.statement_users u "
 		"  LEFT JOIN pganalytics.statements s ON s.queryid = u.queryid "
-		"       AND s.origin = (SELECT origin FROM pganalytics.installation)";
+		"       AND s.origin = (SELECT origin FROM pganalytics.installation) "
+		"  LEFT JOIN (SELECT a.own_queryid, min(r.first_seen) AS first_seen FROM pganalytics.statement_aliases a "
+		"               JOIN pganalytics.statements r ON r.origin = a.origin AND r.queryid = a.queryid "
+		"              GROUP BY a.own_queryid) f ON f.own_queryid = u.queryid";
 
 	pgaml_spi_each(sql, 0, NULL, NULL, NULL, loader->read_only, user_row, loader);
 }
@@ -232,12 +236,17 @@ load_recent(Loader *loader)
 	pgaml_spi_each(sql, 0, NULL, NULL, NULL, loader->read_only, recent_row, loader);
 }
 
-/* One bucket of one statement; without captured runs it stands for a run. */
+/*
+ * One bucket of one statement.  It stands for a run, unless the statement's
+ * executions are captured here: of what ran elsewhere none was.
+ */
 static bool
 bucket_row(HeapTuple tuple, TupleDesc desc, void *state)
 {
 	Loader	   *loader = state;
 	PgamlStatement *statement = enter(loader, pgaml_row_int8(tuple, desc, 1, 0));
+	int			width = (int) pgaml_row_int8(tuple, desc, 9, 0);
+	bool		stands = pgaml_row_int8(tuple, desc, 10, 0) != 0;
 	double		start = pgaml_row_seconds(tuple, desc, 2);
 	double		calls = pgaml_row_float8(tuple, desc, 3);
 	double		mean = pgaml_row_float8(tuple, desc, 4) / calls;
@@ -245,11 +254,14 @@ bucket_row(HeapTuple tuple, TupleDesc desc, void *state)
 	double		blocks = pgaml_row_float8(tuple, desc, 7) + pgaml_row_float8(tuple, desc, 8);
 	PgamlRun	run;
 
-	pgaml_calls_push(&statement->calls, (int64) floor(start / loader->set->bucket_width), calls);
-	if (statement->captured || !(mean > 0.0))
+	if (width == loader->set->bucket_width)
+		pgaml_calls_push(&statement->calls, (int64) floor(start / width), calls);
+	else
+		pgaml_calls_restart(&statement->calls, (int64) ceil((start + width) / loader->set->bucket_width));
+	if (!stands || !(mean > 0.0))
 		return true;
 	memset(&run, 0, sizeof(run));
-	run.at = start + loader->set->bucket_width;
+	run.at = start + width;
 	run.log_ms = pgaml_log_median(mean, cv);
 	run.sigma = pgaml_log_sigma(cv);
 	run.rows = pgaml_row_float8(tuple, desc, 6) / calls;
@@ -263,11 +275,11 @@ static void
 load_buckets(Loader *loader)
 {
 	static const char sql[] =
-		"SELECT queryid, bucket_start, sum(calls::float8), sum(total_ms), sum(sum_squares), sum(rows::float8), "
-		"       sum(shared_blks_hit::float8), sum(shared_blks_read::float8) "
-		"  FROM pganalytics.statement_history "
-		" WHERE bucket_start >= $1 AND bucket_width = $2 AND queryid <> 0 "
-		" GROUP BY queryid, bucket_start ORDER BY queryid, bucket_start";
+		"SELECT h.queryid, h.bucket_start, h.calls, h.total_ms, h.sum_squares, h.rows, h.shared_blks_hit, "
+		"       h.shared_blks_read, h.bucket_width::int8, (h.restored OR r.queryid IS NULL)::int4::int8 "
+		"  FROM pganalytics.history_buckets($2, $1, 'infinity') h "
+		"  LEFT JOIN pganalytics.statement_recent r ON r.queryid = h.queryid "
+		" WHERE h.known ORDER BY h.queryid, h.bucket_start + h.bucket_width * interval '1 second'";
 	PgamlStatementSet *set = loader->set;
 	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
 	Datum		values[2];
@@ -329,7 +341,7 @@ load_windows(Loader *loader)
 	static const char coverage_sql[] =
 		"SELECT 1 - sum(1 - least(w.covered, 1)) / $3 "
 		"  FROM (SELECT exp(sum(ln(greatest(coverage, 1e-9)))) AS covered "
-		"          FROM pganalytics.history_windows "
+		"          FROM pganalytics.bucket_coverage "
 		"         WHERE bucket_start >= $1 AND bucket_width = $2 "
 		"         GROUP BY bucket_start) w";
 	PgamlStatementSet *set = loader->set;
@@ -366,8 +378,8 @@ pgaml_statements_load(MemoryContext parent, bool read_only)
 	load_windows(&loader);
 	load_tables(&loader);
 	load_users(&loader);
+	load_buckets(&loader);		/* before captured runs, which are newer than buckets that stand for runs beside them */
 	load_recent(&loader);
-	load_buckets(&loader);
 	load_counters(&loader);
 	hash_destroy(loader.tables);
 	return set;

@@ -344,6 +344,13 @@ pgaml_calls_push(PgamlCalls *calls, int64_t bucket, double ncalls)
 }
 
 void
+pgaml_calls_restart(PgamlCalls *calls, int64_t bucket)
+{
+	memset(calls, 0, sizeof(*calls));
+	pgaml_calls_since(calls, bucket);
+}
+
+void
 pgaml_calls_summary(const PgamlCalls *calls, int64_t as_of, double per_hour, PgamlCallsSummary *out)
 {
 	int64_t		from = as_of - PGAML_RECENT_BUCKETS;

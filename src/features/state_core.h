@@ -110,6 +110,9 @@ extern void pgaml_calls_since(PgamlCalls *calls, int64_t bucket);
 /* Calls of a bucket; the same bucket again adds up; older ones than the newest are ignored. */
 extern void pgaml_calls_push(PgamlCalls *calls, int64_t bucket, double ncalls);
 
+/* Nothing is known of the buckets before this one. */
+extern void pgaml_calls_restart(PgamlCalls *calls, int64_t bucket);
+
 /* Over the complete buckets before bucket as_of, at most PGAML_RECENT_BUCKETS of them. */
 extern void pgaml_calls_summary(const PgamlCalls *calls, int64_t as_of, double per_hour,
 								PgamlCallsSummary *out);

@@ -55,6 +55,7 @@ pgaml_collect_statements(PG_FUNCTION_ARGS)
 	pgaml_spi_open(&spi);
 	pgaml_history_collect(&tick);
 	pgaml_history_read_texts(false);
+	pgaml_history_join();
 	samples = pgaml_history_drain();
 	pgaml_history_retire();
 	pgaml_spi_close(&spi);

@@ -37,6 +37,9 @@ extern uint64 pgaml_history_ticks_here(void);
 /* Read texts when unknown ids wait and text_interval has passed, or force. */
 extern void pgaml_history_read_texts(bool force);
 
+/* Find the own statements that restored ones are, when texts were read or text_interval has passed. */
+extern void pgaml_history_join(void);
+
 /* Empty this database's share of the shared records into tables; returns samples stored. */
 extern int64 pgaml_history_drain(void);
 

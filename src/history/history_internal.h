@@ -23,6 +23,7 @@ typedef struct CollectorState
 	TimestampTz bucket_start;	/* of the last tick's growth; 0: none yet */
 	int64		entries;		/* rows of statement_counters */
 	TimestampTz last_text_read; /* DT_NOBEGIN: never */
+	TimestampTz last_join;		/* likewise */
 } CollectorState;
 
 /* One entry of pg_stat_statements, of statement_counters, or of both. */

@@ -65,7 +65,7 @@ pgaml_history_state_lock(CollectorState *state)
 
 	pgaml_history_lock();
 	if (pgaml_spi_run("SELECT i.origin, s.last_tick, s.boot_at, s.stats_reset, s.dealloc,"
-					  " s.database::int8, s.bucket_width::int8, s.bucket_start, s.entries, s.last_text_read"
+					  " s.database::int8, s.bucket_width::int8, s.bucket_start, s.entries, s.last_text_read, s.last_join"
 					  " FROM pganalytics.collector_state s, pganalytics.installation i", false) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -86,6 +86,7 @@ pgaml_history_state_lock(CollectorState *state)
 	state->bucket_start = time_at(8, 0);
 	state->entries = int_at(9);
 	state->last_text_read = time_at(10, DT_NOBEGIN);
+	state->last_join = time_at(11, DT_NOBEGIN);
 }
 
 void

@@ -12,3 +12,22 @@ CREATE TABLE pganalytics.installation (
 );
 COMMENT ON TABLE pganalytics.installation IS 'identity of this installation: rows that pg_dump carries elsewhere keep it as their origin';
 INSERT INTO pganalytics.installation DEFAULT VALUES;
+
+-- Travels with a dump, so that rows of several installations can be put in order.
+CREATE TABLE pganalytics.origins (
+    origin       uuid PRIMARY KEY,
+    installed_at timestamptz NOT NULL
+);
+COMMENT ON TABLE pganalytics.origins IS 'this installation, and those whose rows a restore brought';
+INSERT INTO pganalytics.origins SELECT origin, installed_at FROM pganalytics.installation;
+SELECT pg_catalog.pg_extension_config_dump('pganalytics.origins', '');
+
+-- At any time one installation speaks: the youngest that was there.  So nothing counts twice where the
+-- histories of two overlap.
+CREATE VIEW pganalytics.origin_spans AS
+SELECT o.origin, o.origin = i.origin AS own,
+       CASE WHEN o.origin = i.origin THEN 'infinity'::timestamptz
+            ELSE least(i.installed_at, (SELECT min(n.installed_at) FROM pganalytics.origins n
+                                         WHERE n.installed_at > o.installed_at)) END AS until
+  FROM pganalytics.origins o CROSS JOIN pganalytics.installation i;
+COMMENT ON VIEW pganalytics.origin_spans IS 'until when the history of an installation counts: the moment the next one was made';

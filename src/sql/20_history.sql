@@ -106,11 +106,20 @@ CREATE TABLE pganalytics.collector_state (
     bucket_start   timestamptz,             -- of the last tick's growth
     entries        bigint NOT NULL DEFAULT 0,   -- rows of statement_counters
     last_text_read timestamptz,
+    last_join      timestamptz,             -- of restored statements with own ones
     last_retention timestamptz,
     tick_ms        double precision         -- duration of the last tick
 ) WITH (fillfactor = 50);
 INSERT INTO pganalytics.collector_state DEFAULT VALUES;
 COMMENT ON TABLE pganalytics.collector_state IS 'where the collector stands';
+
+CREATE TABLE pganalytics.statement_aliases (
+    origin      uuid NOT NULL,
+    queryid     bigint NOT NULL,        -- there
+    own_queryid bigint NOT NULL,        -- here
+    PRIMARY KEY (origin, queryid)
+);
+COMMENT ON TABLE pganalytics.statement_aliases IS 'which statement of this installation a restored one is: the one with the same normalized text';
 
 CREATE TABLE pganalytics.system_history (
     bucket_start         timestamptz NOT NULL,
@@ -126,6 +135,47 @@ SELECT pg_catalog.pg_extension_config_dump('pganalytics.statements', '');
 SELECT pg_catalog.pg_extension_config_dump('pganalytics.statement_history', '');
 SELECT pg_catalog.pg_extension_config_dump('pganalytics.history_windows', '');
 
+-- History as readers see it: one stream per statement, whoever collected it.  A restored statement that
+-- is none of the own ones has a key that no queryid of this server has.
+CREATE VIEW pganalytics.joined_history AS
+SELECT CASE WHEN h.origin = i.origin OR h.queryid = 0 THEN h.queryid
+            ELSE coalesce(a.own_queryid, uuid_hash_extended(h.origin, h.queryid)) END AS queryid,
+       h.origin <> i.origin AS restored,
+       h.origin = i.origin OR a.own_queryid IS NOT NULL AS known,
+       s.plannable, h.bucket_start, h.bucket_width, h.toplevel, h.calls, h.total_ms, h.sum_squares, h.rows, h.plan_ms,
+       h.shared_blks_hit, h.shared_blks_read, h.shared_blks_dirtied, h.shared_blks_written,
+       h.temp_blks_read, h.temp_blks_written, h.blk_read_ms, h.blk_write_ms, h.wal_bytes
+  FROM pganalytics.statement_history h
+ CROSS JOIN pganalytics.installation i
+  LEFT JOIN pganalytics.origin_spans o ON o.origin = h.origin
+  LEFT JOIN pganalytics.statement_aliases a ON a.origin = h.origin AND a.queryid = h.queryid
+  LEFT JOIN pganalytics.statements s ON s.queryid = h.queryid AND s.origin = h.origin
+ WHERE h.origin = i.origin OR h.bucket_start < coalesce(o.until, i.installed_at);
+COMMENT ON VIEW pganalytics.joined_history IS 'statement_history with the query identifiers of this server; restored: collected elsewhere; known: a statement of this server';
+
+-- Buckets in one width.  Narrower ones that fill it add up; others stay as they are: they tell the time
+-- of a call, but not how many calls fell into a bucket of the width asked for.
+CREATE FUNCTION pganalytics.history_buckets(width integer, since timestamptz, until timestamptz)
+RETURNS TABLE (queryid bigint, bucket_start timestamptz, bucket_width integer, restored boolean, known boolean,
+               plannable boolean, calls double precision, total_ms double precision, sum_squares double precision,
+               rows double precision, shared_blks_hit double precision, shared_blks_read double precision)
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT h.queryid,
+           CASE WHEN h.bucket_width <> $1 AND $1 % h.bucket_width = 0
+                THEN date_bin($1 * interval '1 second', h.bucket_start, '2000-01-01 00:00:00+00'::timestamptz)
+                ELSE h.bucket_start END,
+           CASE WHEN $1 % h.bucket_width = 0 THEN $1 ELSE h.bucket_width END,
+           bool_and(h.restored), bool_or(h.known), bool_or(h.plannable), sum(h.calls::float8), sum(h.total_ms),
+           sum(h.sum_squares), sum(h.rows::float8), sum(h.shared_blks_hit::float8), sum(h.shared_blks_read::float8)
+      FROM pganalytics.joined_history h
+     WHERE h.bucket_start >= $2 AND h.bucket_start < $3 AND h.queryid <> 0
+     GROUP BY 1, 2, 3;
+END;
+COMMENT ON FUNCTION pganalytics.history_buckets(integer, timestamptz, timestamptz) IS
+    'history of the statements that are kept, in buckets of this width (s) where they fit into it, else in their own';
+REVOKE ALL ON FUNCTION pganalytics.history_buckets(integer, timestamptz, timestamptz) FROM PUBLIC;
+
 -- What the buckets of history are worth: the losses of all reasons together.
 -- A bucket without a row is complete.
 CREATE VIEW pganalytics.bucket_coverage AS
@@ -134,6 +184,9 @@ SELECT w.origin, w.bucket_start, w.bucket_width,
             ELSE exp(sum(ln(CASE WHEN w.coverage > 0 THEN w.coverage ELSE 1 END))) END AS coverage,
        bool_or(w.reason IN ('gap', 'restart')) AS has_gap
 FROM pganalytics.history_windows w
+CROSS JOIN pganalytics.installation i
+LEFT JOIN pganalytics.origin_spans o ON o.origin = w.origin
+WHERE w.origin = i.origin OR w.bucket_start < coalesce(o.until, i.installed_at)
 GROUP BY w.origin, w.bucket_start, w.bucket_width;
 COMMENT ON VIEW pganalytics.bucket_coverage IS 'share of a bucket that history surely holds, 0..1, and whether calls may stand in the wrong bucket; a bucket without a row is complete';
 

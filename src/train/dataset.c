@@ -78,16 +78,34 @@ take_row(const PgamlTrainingRow *row, void *state)
 	dataset->data.nrows++;
 }
 
+/* When there will be as many rows as are needed, told from those there are and those that wait for a text. */
+static const char *
+when_enough(int64 have, TimestampTz first, int64 waiting, TimestampTz first_waiting)
+{
+	int64		all = have + waiting;
+	TimestampTz since = have == 0 || (waiting > 0 && first_waiting < first) ? first_waiting : first;
+	double		hours = all > 0 ? (double) (pgaml_clock_now() - since) / USECS_PER_HOUR : 0.0;
+	const char *texts = "";
+
+	if (waiting > 0)
+		texts = psprintf(INT64_FORMAT " more wait until the texts of their statements are read (pganalytics_ml.text_interval)",
+						 waiting);
+	if (all >= pgaml_min_training_samples)
+		return psprintf("%s: then there will be enough", texts);
+	if (!(hours > 0.0))
+		return "Nothing has been recorded yet";
+	return psprintf("%s%st the present rate there will be enough in about %.1f hours", texts, waiting > 0 ? "; a" : "A",
+					hours * (pgaml_min_training_samples - all) / all);
+}
+
 /* Say how many rows there are, how many are needed, and when. */
 static void
-too_few(int64 have, TimestampTz first)
+too_few(const PgamlStatementSet *set, const PgamlWindow *window, int64 have, TimestampTz first)
 {
-	double		hours = have > 0 ? (double) (pgaml_clock_now() - first) / USECS_PER_HOUR : 0.0;
-	const char *when = "Nothing has been recorded yet";
+	TimestampTz first_waiting;
+	int64		waiting = pgaml_replay_waiting(window, set->bucket_width, true, &first_waiting);
+	const char *when = when_enough(have, first, waiting, first_waiting);
 
-	if (have > 0 && hours > 0.0)
-		when = psprintf("At the present rate there will be enough in about %.1f hours",
-						hours * (pgaml_min_training_samples - have) / have);
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("not enough samples to train on: " INT64_FORMAT " of %d", have, pgaml_min_training_samples),
@@ -173,10 +191,11 @@ finish(PgamlDataset *dataset)
 
 /* There are too few rows: NULL where that is an answer, else ERROR. */
 static PgamlDataset *
-none(const PgamlTrainRequest *request, PgamlStatementSet *set, int64 have, TimestampTz first, MemoryContext caller)
+none(const PgamlTrainRequest *request, PgamlStatementSet *set, const PgamlWindow *window, int64 have, TimestampTz first,
+	 MemoryContext caller)
 {
 	if (!request->optional)
-		too_few(have, first);
+		too_few(set, window, have, first);
 	pgaml_statements_free(set);
 	MemoryContextSwitchTo(caller);
 	return NULL;
@@ -195,12 +214,12 @@ pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context)
 	set = pgaml_statements_load(context, false);
 	nrows = pgaml_replay_count(&window, set->bucket_width, false, &first);
 	if (nrows < pgaml_min_training_samples)
-		return none(request, set, nrows, first, old);
+		return none(request, set, &window, nrows, first, old);
 	dataset->keep_every = pgaml_dataset_thinning(&request->params, nrows);
 	allocate(dataset, nrows / dataset->keep_every + 1);
 	dataset->seen = pgaml_replay(set, &window, dataset->keep_every, false, take_row, dataset, &dataset->data.ngroups);
 	if (dataset->seen < pgaml_min_training_samples)
-		return none(request, set, dataset->seen, first, old);
+		return none(request, set, &window, dataset->seen, first, old);
 	finish(dataset);
 	pgaml_statements_free(set);
 	MemoryContextSwitchTo(old);

@@ -7,7 +7,8 @@
  * and nothing of the future leaks in: a run tells of itself only once it has
  * ended.  Sizes of tables are the exception: the catalog has only today's.
  * A statement with captured executions is learnt from these, another one from
- * its statement-hours.
+ * its statement-hours; what a restore brought was captured nowhere here, so
+ * its statement-hours count for both.
  *
  * Callers: dataset.c, which fits on the rows, and rows_sql.c, which shows them.
  *-------------------------------------------------------------------------
@@ -56,6 +57,7 @@ typedef struct Reader
 	int32		group;
 	PgamlStatement *statement;	/* its tables; NULL when not loaded */
 	bool		captured;
+	double		restored_at;	/* end of the newest restored bucket among the runs; 0 = none */
 	PgamlRuns	runs;			/* that have ended */
 	PgamlCalls	calls;
 	PgamlRun   *pending;		/* that have started; the first to end is last */
@@ -68,6 +70,8 @@ typedef struct Event
 {
 	EventKind	kind;
 	double		at;
+	double		width;			/* of the bucket, s; 0 for an execution */
+	bool		restored;		/* it ran before a restore */
 	int64		plan;
 	double		ms;				/* of one execution, or the total of the bucket */
 	double		squares;
@@ -137,6 +141,7 @@ next_statement(Reader *reader, int64 queryid)
 	memset(&reader->runs, 0, sizeof(reader->runs));
 	memset(&reader->calls, 0, sizeof(reader->calls));
 	reader->npending = 0;
+	reader->restored_at = 0.0;
 	/* What ran before the window is not known, so it does not count as nothing. */
 	if (reader->statement != NULL)
 		pgaml_calls_since(&reader->calls, Max(pgaml_statement_first(reader->set, reader->statement),
@@ -183,7 +188,7 @@ add_row(Reader *reader, const Event *event, double log_ms, bool single)
 	if (event->at < reader->from || reader->seen++ % reader->keep_every != 0)
 		return;
 	moment.at = event->at;
-	moment.bucket = (int64) floor(event->at / reader->set->bucket_width) - (single ? 0 : 1);
+	moment.bucket = (int64) floor((event->at - event->width) / reader->set->bucket_width);
 	moment.per_hour = SECONDS_PER_HOUR / reader->set->bucket_width;
 	moment.memory_pct = memory_at(reader, event->at);
 	pgaml_feature_row(reader->statement ? &reader->statement->tables : &no_tables, &reader->runs,
@@ -193,41 +198,53 @@ add_row(Reader *reader, const Event *event, double log_ms, bool single)
 	reader->take(&row, reader->state);
 }
 
-static void
-replay(Reader *reader, Event *event)
+/* As far back as prediction looks for buckets that stand for runs. */
+static double
+oldest_bucket(const Reader *reader, double at)
 {
-	double		log_ms;
+	return at - (double) PGAML_RECENT_BUCKETS * reader->set->bucket_width;
+}
 
-	if (event->kind == EVENT_SAMPLE)
-	{
-		log_ms = log(Max(event->ms, LEAST_MS));
-		end_runs(reader, event->at);
-		add_row(reader, event, log_ms, true);
-		event->run.log_ms = log_ms;
-		event->run.at = event->at + event->ms / 1000.0;
-		start_run(reader, &event->run);
-		return;
-	}
-	if (!reader->captured && event->ms > 0.0)
+static void
+replay_sample(Reader *reader, Event *event)
+{
+	double		log_ms = log(Max(event->ms, LEAST_MS));
+
+	end_runs(reader, event->at);
+	if (reader->restored_at > 0.0)
+		pgaml_runs_forget(&reader->runs, Min(nextafter(reader->restored_at, INFINITY), oldest_bucket(reader, event->at)));
+	add_row(reader, event, log_ms, true);
+	event->run.log_ms = log_ms;
+	event->run.at = event->at + event->ms / 1000.0;
+	start_run(reader, &event->run);
+}
+
+static void
+replay_bucket(Reader *reader, Event *event)
+{
+	if ((!reader->captured || event->restored) && event->ms > 0.0)
 	{
 		double		mean = event->ms / event->calls;
 		double		cv = sqrt(Max(event->squares / event->calls - mean * mean, 0.0)) / mean;
+		double		log_ms = pgaml_log_median(mean, cv);
 
-		log_ms = pgaml_log_median(mean, cv);
 		event->run.sigma = pgaml_log_sigma(cv);
-		/* As far back as prediction looks. */
-		pgaml_runs_forget(&reader->runs,
-						  event->at - (double) PGAML_RECENT_BUCKETS * reader->set->bucket_width);
+		pgaml_runs_forget(&reader->runs, oldest_bucket(reader, event->at));
 		/* A captured plan is the last one; a bucket does not know which plan it ran. */
 		event->plan_values = reader->statement ? reader->statement->plan_values : NULL;
 		add_row(reader, event, log_ms, false);
 		event->run.log_ms = log_ms;
 		pgaml_runs_push(&reader->runs, &event->run);
+		if (event->restored)
+			reader->restored_at = event->at;
 	}
-	pgaml_calls_push(&reader->calls, (int64) floor(event->at / reader->set->bucket_width) - 1, event->calls);
+	if (event->width == reader->set->bucket_width)
+		pgaml_calls_push(&reader->calls, (int64) floor(event->at / event->width) - 1, event->calls);
+	else
+		pgaml_calls_restart(&reader->calls, (int64) ceil(event->at / reader->set->bucket_width));
 }
 
-/* Columns: queryid, at, kind, plan, ms, squares, calls, rows, hit, read, active, plan_facts */
+/* Columns: queryid, at, kind, plan, ms, squares, calls, rows, hit, read, active, plan_facts, width, restored */
 static bool
 event_row(HeapTuple tuple, TupleDesc desc, void *state)
 {
@@ -254,14 +271,23 @@ event_row(HeapTuple tuple, TupleDesc desc, void *state)
 	event.run.active = pgaml_row_float8(tuple, desc, 11);
 	if (pgaml_row_array(tuple, desc, 12, FLOAT4OID, &plan_values) == PGAML_PF_COUNT)
 		event.plan_values = plan_values;
+	event.width = pgaml_row_int8(tuple, desc, 13, 0);
+	event.restored = pgaml_row_int8(tuple, desc, 14, 0) != 0;
 	event.run.cost = event.plan_values ? event.plan_values[PGAML_PF_LOG_COST] : get_float4_nan();
 	event.run.plan_rows = event.plan_values ? event.plan_values[PGAML_PF_LOG_ROWS] : get_float4_nan();
-	replay(reader, &event);
+	if (event.kind == EVENT_SAMPLE)
+		replay_sample(reader, &event);
+	else
+		replay_bucket(reader, &event);
 	return true;
 }
 
-#define PLANNABLE(alias) \
-	"EXISTS (SELECT 1 FROM pganalytics.statements s WHERE s.queryid = " alias ".queryid AND s.plannable)"
+/* Captured executions e of the window $1..$3 whose statement has its text, or waits for it. */
+#define SAMPLES_OF(what) \
+	"pganalytics.execution_samples e " \
+	" WHERE e.sampled_at >= $1 AND e.sampled_at < $3 AND e.outcome = 'done' " \
+	"   AND EXISTS (SELECT 1 FROM pganalytics.statements s WHERE s.queryid = e.queryid AND s.plannable IS " what \
+	"               AND s.origin = (SELECT i.origin FROM pganalytics.installation i)) "
 
 static void
 read_events(Reader *reader, const PgamlWindow *window, bool read_only)
@@ -269,17 +295,13 @@ read_events(Reader *reader, const PgamlWindow *window, bool read_only)
 	static const char sql[] =
 		"SELECT e.queryid, e.sampled_at - e.execution_ms * interval '1 millisecond' AS at, 1::int8 AS kind, e.plan_id, e.execution_ms, NULL::float8, "
 		"       1::float8, e.rows::float8, e.shared_blks_hit::float8, e.shared_blks_read::float8, "
-		"       e.active_backends::float8, e.plan_facts, e.session_id, e.transaction_no, e.place "
-		"  FROM pganalytics.execution_samples e "
-		" WHERE e.sampled_at >= $1 AND e.sampled_at < $3 AND e.outcome = 'done' AND " PLANNABLE("e")
+		"       e.active_backends::float8, e.plan_facts, 0::int8, 0::int8, e.session_id, e.transaction_no, e.place "
+		"  FROM " SAMPLES_OF("TRUE")
 		"UNION ALL "
-		"SELECT h.queryid, h.bucket_start + $2 * interval '1 second', 0, 0, sum(h.total_ms), sum(h.sum_squares), "
-		"       sum(h.calls::float8), sum(h.rows::float8), sum(h.shared_blks_hit::float8), "
-		"       sum(h.shared_blks_read::float8), NULL, NULL, 0, 0, 0 "
-		"  FROM pganalytics.statement_history h "
-		" WHERE h.bucket_start >= $1 AND h.bucket_start < $3 AND h.bucket_width = $2 AND h.queryid <> 0 AND " PLANNABLE("h")
-		" GROUP BY h.queryid, h.bucket_start "
-		" ORDER BY 1, 2, 3, 13, 14, 15, 4, 5";
+		"SELECT h.queryid, h.bucket_start + h.bucket_width * interval '1 second', 0, 0, h.total_ms, h.sum_squares, h.calls, "
+		"       h.rows, h.shared_blks_hit, h.shared_blks_read, NULL, NULL, h.bucket_width::int8, h.restored::int4::int8, 0, 0, 0 "
+		"  FROM pganalytics.history_buckets($2, $1, $3) h WHERE h.plannable "
+		" ORDER BY 1, 2, 3, 15, 16, 17, 4, 5";
 	Oid			types[] = {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID};
 	Datum		values[3];
 
@@ -289,17 +311,28 @@ read_events(Reader *reader, const PgamlWindow *window, bool read_only)
 	pgaml_spi_each(sql, 3, types, values, NULL, read_only, event_row, reader);
 }
 
-int64
-pgaml_replay_count(const PgamlWindow *window, int bucket_width, bool read_only, TimestampTz *first)
+/* Buckets h likewise; those of a captured statement count only where a restore brought them. */
+#define BUCKETS_OF(what) \
+	"pganalytics.joined_history h " \
+	" WHERE h.bucket_start >= $1 AND h.bucket_start < $3 AND h.queryid <> 0 AND h.plannable IS " what \
+	"   AND (h.restored OR NOT EXISTS (SELECT 1 FROM pganalytics.statement_recent r WHERE r.queryid = h.queryid)) "
+
+/* Only narrower buckets, few as a rule, need to be grouped to be counted. */
+#define NARROWER	"(h.bucket_width < $2 AND $2 % h.bucket_width = 0)"
+
+#define COUNT_SQL(what) \
+	"SELECT sum(n)::int8, min(first) FROM (" \
+	"  SELECT count(*) AS n, min(e.sampled_at) AS first FROM " SAMPLES_OF(what) \
+	"  UNION ALL " \
+	"  SELECT count(*), min(h.bucket_start) FROM " BUCKETS_OF(what) " AND NOT " NARROWER \
+	"  UNION ALL " \
+	"  SELECT count(*), min(b.first) FROM (" \
+	"    SELECT min(h.bucket_start) AS first FROM " BUCKETS_OF(what) " AND " NARROWER \
+	"     GROUP BY h.queryid, date_bin($2 * interval '1 second', h.bucket_start, '2000-01-01 00:00:00+00')) b) c"
+
+static int64
+count_rows(const char *sql, const PgamlWindow *window, int bucket_width, bool read_only, TimestampTz *first)
 {
-	static const char sql[] =
-		"SELECT sum(n)::int8, min(first) FROM ("
-		"  SELECT count(*) AS n, min(e.sampled_at) AS first FROM pganalytics.execution_samples e "
-		"   WHERE e.sampled_at >= $1 AND e.sampled_at < $3 AND e.outcome = 'done' AND " PLANNABLE("e")
-		"  UNION ALL "
-		"  SELECT count(*), min(h.bucket_start) FROM pganalytics.statement_history h "
-		"   WHERE h.bucket_start >= $1 AND h.bucket_start < $3 AND h.bucket_width = $2 AND h.queryid <> 0 AND " PLANNABLE("h")
-		"     AND NOT EXISTS (SELECT 1 FROM pganalytics.statement_recent r WHERE r.queryid = h.queryid)) c";
 	Oid			types[] = {TIMESTAMPTZOID, INT4OID, TIMESTAMPTZOID};
 	Datum		values[3];
 	Datum		value;
@@ -312,6 +345,18 @@ pgaml_replay_count(const PgamlWindow *window, int bucket_width, bool read_only, 
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
 	*first = isnull ? 0 : DatumGetTimestampTz(value);
 	return pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
+}
+
+int64
+pgaml_replay_count(const PgamlWindow *window, int bucket_width, bool read_only, TimestampTz *first)
+{
+	return count_rows(COUNT_SQL("TRUE"), window, bucket_width, read_only, first);
+}
+
+int64
+pgaml_replay_waiting(const PgamlWindow *window, int bucket_width, bool read_only, TimestampTz *first)
+{
+	return count_rows(COUNT_SQL("NULL"), window, bucket_width, read_only, first);
 }
 
 int64

@@ -65,6 +65,9 @@ extern int64 pgaml_replay(const PgamlStatementSet *set, const PgamlWindow *windo
 /* How many rows there are at most, and the time of the first one; 0 when there is none. */
 extern int64 pgaml_replay_count(const PgamlWindow *window, int bucket_width, bool read_only, TimestampTz *first);
 
+/* The same of those that wait for the text of their statement. */
+extern int64 pgaml_replay_waiting(const PgamlWindow *window, int bucket_width, bool read_only, TimestampTz *first);
+
 /* Rows ready for pgaml_ml_stages_fit; everything is in one memory context. */
 typedef struct PgamlDataset
 {

@@ -177,6 +177,7 @@ static void
 texts_step(void)
 {
 	pgaml_history_read_texts(false);
+	pgaml_history_join();
 }
 
 static void
