@@ -21,8 +21,8 @@
 #define TRANCHE_NAME	"pganalytics_ml"
 
 PgamlShared *pgaml_shared = NULL;
-PgamlRing  *pgaml_ring = NULL;
-PgamlSample *pgaml_ring_samples = NULL;
+PgamlBag   *pgaml_sample_bag = NULL;
+PgamlBag   *pgaml_prediction_bag = NULL;
 HTAB	   *pgaml_facts = NULL;
 volatile uint8 *pgaml_active = NULL;
 
@@ -30,16 +30,15 @@ static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 
 static Size
-ring_size(void)
+sample_bag_bytes(void)
 {
-	return add_size(offsetof(PgamlRing, state),
-					mul_size(pgaml_capture_ring_size, sizeof(pg_atomic_uint32)));
+	return pgaml_bag_bytes(pgaml_capture_ring_size, sizeof(PgamlSample));
 }
 
 static Size
-samples_size(void)
+prediction_bag_bytes(void)
 {
-	return mul_size(pgaml_capture_ring_size, sizeof(PgamlSample));
+	return pgaml_bag_bytes(PGAML_PREDICTION_BAG_SIZE, sizeof(PgamlPredictionRecord));
 }
 
 static void
@@ -49,8 +48,8 @@ shmem_request(void)
 		prev_shmem_request_hook();
 
 	RequestAddinShmemSpace(MAXALIGN(sizeof(PgamlShared)));
-	RequestAddinShmemSpace(MAXALIGN(ring_size()));
-	RequestAddinShmemSpace(MAXALIGN(samples_size()));
+	RequestAddinShmemSpace(MAXALIGN(sample_bag_bytes()));
+	RequestAddinShmemSpace(MAXALIGN(prediction_bag_bytes()));
 	RequestAddinShmemSpace(MAXALIGN(MaxBackends));
 	RequestAddinShmemSpace(hash_estimate_size(PGAML_FACTS_ENTRIES, sizeof(PgamlFactsEntry)));
 	RequestNamedLWLockTranche(TRANCHE_NAME, 2);
@@ -68,28 +67,16 @@ init_shared(void)
 	pg_atomic_init_u64(&pgaml_shared->directory_version, 1);
 	pg_atomic_init_u64(&pgaml_shared->tick, 1);
 	pg_atomic_init_u64(&pgaml_shared->executions, 0);
-	pg_atomic_init_u64(&pgaml_shared->samples, 0);
-	pg_atomic_init_u64(&pgaml_shared->dropped, 0);
 	pg_atomic_init_u64(&pgaml_shared->thinned, 0);
 	pg_atomic_init_u64(&pgaml_shared->facts_skipped, 0);
 	pg_atomic_init_u64(&pgaml_shared->errors, 0);
-}
-
-static void
-init_ring(void)
-{
-	pgaml_ring->size = pgaml_capture_ring_size;
-	pg_atomic_init_u64(&pgaml_ring->next, 0);
-	pg_atomic_init_u32(&pgaml_ring->used, 0);
-	for (int i = 0; i < pgaml_ring->size; i++)
-		pg_atomic_init_u32(&pgaml_ring->state[i], PGAML_SLOT_FREE);
+	pg_atomic_init_u64(&pgaml_shared->prediction_id, 0);
 }
 
 static void
 shmem_startup(void)
 {
 	bool		found;
-	bool		ring_found;
 	HASHCTL		info;
 	uint8	   *active;
 
@@ -98,8 +85,8 @@ shmem_startup(void)
 
 	/* Reset in case this is a restart within the postmaster. */
 	pgaml_shared = NULL;
-	pgaml_ring = NULL;
-	pgaml_ring_samples = NULL;
+	pgaml_sample_bag = NULL;
+	pgaml_prediction_bag = NULL;
 	pgaml_facts = NULL;
 	pgaml_active = NULL;
 
@@ -107,12 +94,16 @@ shmem_startup(void)
 	pgaml_shared = ShmemInitStruct("pganalytics_ml", sizeof(PgamlShared), &found);
 	if (!found)
 		init_shared();
-	pgaml_ring = ShmemInitStruct("pganalytics_ml ring", ring_size(), &ring_found);
-	if (!ring_found)
-		init_ring();
-	pgaml_ring_samples = ShmemInitStruct("pganalytics_ml samples", samples_size(), &ring_found);
-	active = ShmemInitStruct("pganalytics_ml active", MaxBackends, &ring_found);
-	if (!ring_found)
+	pgaml_sample_bag = ShmemInitStruct("pganalytics_ml samples", sample_bag_bytes(), &found);
+	if (!found)
+		pgaml_bag_init(pgaml_sample_bag, pgaml_capture_ring_size, sizeof(PgamlSample),
+					   offsetof(PgamlSample, dbid));
+	pgaml_prediction_bag = ShmemInitStruct("pganalytics_ml predictions", prediction_bag_bytes(), &found);
+	if (!found)
+		pgaml_bag_init(pgaml_prediction_bag, PGAML_PREDICTION_BAG_SIZE, sizeof(PgamlPredictionRecord),
+					   offsetof(PgamlPredictionRecord, dbid));
+	active = ShmemInitStruct("pganalytics_ml active", MaxBackends, &found);
+	if (!found)
 		memset(active, 0, MaxBackends);
 	pgaml_active = active;
 	memset(&info, 0, sizeof(info));

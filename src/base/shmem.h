@@ -7,7 +7,7 @@
  *	2. PgamlShared.facts_lock	the table of statement facts; hooks take it
  *							conditionally and give up when it is not free
  * Hold either over copying only: no palloc of unknown size, no ereport, no
- * SPI, no catalog access.  The sample ring has no lock (see PgamlRing).
+ * SPI, no catalog access.  The bags of records have no lock (base/bag.h).
  *
  * All pointers are NULL when the library was not preloaded; callers test
  * pgaml_shared first.
@@ -22,8 +22,11 @@
 #include "storage/spin.h"
 #include "utils/hsearch.h"
 
+#include "base/bag.h"
+#include "base/prediction.h"
 #include "base/sample.h"
 
+#define PGAML_PREDICTION_BAG_SIZE 8192	/* predictions that wait to be stored */
 #define PGAML_MAX_DATABASES 256 /* databases with the extension whose statements are captured */
 
 #define PGAML_VISIT_STEPS	12	/* room for steps of a visit that are due, fail and back off apart */
@@ -74,31 +77,6 @@ typedef struct PgamlWorkerSlot
 	TimestampTz started_at;
 } PgamlWorkerSlot;
 
-/*
- * A bag of samples.  Each slot has a state: FREE -> WRITING (by the backend
- * that won the compare-and-exchange) -> READY -> READING (by the one worker
- * that visits the database of the sample) -> FREE.  A writer tries a few
- * slots from a rising counter and drops the sample when none is free: it
- * never waits.
- */
-typedef enum PgamlSlotState
-{
-	PGAML_SLOT_FREE,
-	PGAML_SLOT_WRITING,
-	PGAML_SLOT_READY,
-	PGAML_SLOT_READING
-} PgamlSlotState;
-
-typedef struct PgamlRing
-{
-	/* immutable */
-	int			size;			/* slots */
-	/* atomic */
-	pg_atomic_uint64 next;		/* where the next writer starts looking */
-	pg_atomic_uint32 used;		/* slots not free */
-	pg_atomic_uint32 state[FLEXIBLE_ARRAY_MEMBER];	/* PgamlSlotState */
-} PgamlRing;
-
 typedef struct PgamlShared
 {
 	/* immutable after start */
@@ -121,16 +99,15 @@ typedef struct PgamlShared
 	/* atomic, written now and then */
 	char		pad2[PG_CACHE_LINE_SIZE];
 	pg_atomic_uint64 executions;	/* executions that capture looked at, as flushed by backends */
-	pg_atomic_uint64 samples;	/* samples put into the ring */
-	pg_atomic_uint64 dropped;	/* samples lost because the ring was full */
 	pg_atomic_uint64 thinned;	/* executions not sampled on purpose, as flushed by backends */
 	pg_atomic_uint64 facts_skipped; /* statement facts not stored: lock busy or table full */
 	pg_atomic_uint64 errors;	/* internal errors in hooks */
+	pg_atomic_uint64 prediction_id; /* the last one given */
 } PgamlShared;
 
 extern PgamlShared *pgaml_shared;
-extern PgamlRing *pgaml_ring;
-extern PgamlSample *pgaml_ring_samples; /* ring->size entries */
+extern PgamlBag *pgaml_sample_bag;	/* of PgamlSample, capture_ring_size of them */
+extern PgamlBag *pgaml_prediction_bag;	/* of PgamlPredictionRecord */
 extern HTAB *pgaml_facts;		/* PgamlFactsEntry by its key */
 
 /*

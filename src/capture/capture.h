@@ -13,15 +13,15 @@
 extern void pgaml_capture_install(void);
 
 /*
- * Take at most max samples of this database out of the ring into out.
- * Returns how many; never waits.
+ * Take at most max samples of this database into out, as part of this
+ * transaction; see pgaml_bag_take.
  */
-extern int	pgaml_capture_take_samples(Oid dbid, PgamlSample *out, int max);
+extern int	pgaml_capture_take_samples(Oid dbid, uint32 *from, PgamlSample *out, int max);
 
 /* Move at most max statement facts of this database into out. */
 extern int	pgaml_capture_take_facts(Oid dbid, PgamlStatementFacts *out, int max);
 
-/* Free everything that belongs to databases not in the directory. */
+/* Free every sample, prediction and fact that belongs to databases not in the directory. */
 extern void pgaml_capture_forget_unknown(void);
 
 /* A new tick began: hot statements are sampled densely again. */

@@ -40,13 +40,13 @@ pgaml_capture_counters(PG_FUNCTION_ARGS)
 
 	pgaml_watch_flush();
 	values[0] = counter(&pgaml_shared->executions);
-	values[1] = counter(&pgaml_shared->samples);
+	values[1] = counter(&pgaml_sample_bag->put);
 	values[2] = counter(&pgaml_shared->thinned);
-	values[3] = counter(&pgaml_shared->dropped);
+	values[3] = counter(&pgaml_sample_bag->dropped);
 	values[4] = counter(&pgaml_shared->errors);
 	values[5] = counter(&pgaml_shared->facts_skipped);
-	values[6] = Int32GetDatum(pgaml_ring->size);
-	values[7] = Int32GetDatum((int32) pg_atomic_read_u32(&pgaml_ring->used));
+	values[6] = Int32GetDatum((int32) pgaml_sample_bag->size);
+	values[7] = Int32GetDatum((int32) pgaml_bag_used(pgaml_sample_bag));
 	values[8] = Int32GetDatum(pgaml_shmem_active());
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }

@@ -2,11 +2,7 @@
  * mailbox.c
  *		Hands samples and facts from backends to the worker.
  *
- * Samples: a bag of slots without a lock.  A slot belongs to whoever moved
- * its state by compare-and-exchange (a full barrier): FREE -> WRITING by a
- * backend, READY -> READING by a worker.  The owner publishes with a barrier
- * before the plain store that ends its ownership.  A writer tries
- * SLOTS_TRIED slots and then drops the sample.
+ * Samples: a bag without a lock (base/bag.h).
  *
  * Facts: a hash table under facts_lock, which hooks take conditionally.
  *-------------------------------------------------------------------------
@@ -17,64 +13,22 @@
 #include "capture/capture.h"
 #include "capture/capture_internal.h"
 
-#define SLOTS_TRIED		4
-
-/* Move a slot from one state to another; false when it is not in the first. */
-static bool
-move_slot(int slot, uint32 from, uint32 to)
-{
-	return pg_atomic_read_u32(&pgaml_ring->state[slot]) == from &&
-		pg_atomic_compare_exchange_u32(&pgaml_ring->state[slot], &from, to);
-}
-
 void
 pgaml_mailbox_put_sample(const PgamlSample *sample)
 {
-	for (int i = 0; i < SLOTS_TRIED; i++)
-	{
-		int			slot = (int) (pg_atomic_fetch_add_u64(&pgaml_ring->next, 1) % pgaml_ring->size);
+	uint32		slot;
+	PgamlSample *place = pgaml_bag_claim(pgaml_sample_bag, &slot);
 
-		if (!move_slot(slot, PGAML_SLOT_FREE, PGAML_SLOT_WRITING))
-			continue;
-		pgaml_ring_samples[slot] = *sample;
-		pg_atomic_fetch_add_u32(&pgaml_ring->used, 1);
-		pg_write_barrier();
-		pg_atomic_write_u32(&pgaml_ring->state[slot], PGAML_SLOT_READY);
-		pg_atomic_fetch_add_u64(&pgaml_shared->samples, 1);
+	if (place == NULL)
 		return;
-	}
-	pg_atomic_fetch_add_u64(&pgaml_shared->dropped, 1);
-}
-
-static void
-free_slot(int slot)
-{
-	pg_memory_barrier();
-	pg_atomic_fetch_sub_u32(&pgaml_ring->used, 1);
-	pg_atomic_write_u32(&pgaml_ring->state[slot], PGAML_SLOT_FREE);
+	*place = *sample;
+	pgaml_bag_publish(pgaml_sample_bag, slot);
 }
 
 int
-pgaml_capture_take_samples(Oid dbid, PgamlSample *out, int max)
+pgaml_capture_take_samples(Oid dbid, uint32 *from, PgamlSample *out, int max)
 {
-	int			taken = 0;
-
-	for (int slot = 0; slot < pgaml_ring->size && taken < max; slot++)
-	{
-		/* Most slots are free or another database's: look before claiming. */
-		if (pg_atomic_read_u32(&pgaml_ring->state[slot]) != PGAML_SLOT_READY ||
-			pgaml_ring_samples[slot].dbid != dbid ||
-			!move_slot(slot, PGAML_SLOT_READY, PGAML_SLOT_READING))
-			continue;
-		if (pgaml_ring_samples[slot].dbid == dbid)
-		{
-			out[taken++] = pgaml_ring_samples[slot];
-			free_slot(slot);
-		}
-		else
-			pg_atomic_write_u32(&pgaml_ring->state[slot], PGAML_SLOT_READY);
-	}
-	return taken;
+	return pgaml_bag_take(pgaml_sample_bag, dbid, from, out, max);
 }
 
 static void
@@ -167,15 +121,8 @@ pgaml_capture_forget_unknown(void)
 	HASH_SEQ_STATUS scan;
 	PgamlFactsEntry *entry;
 
-	for (int slot = 0; slot < pgaml_ring->size; slot++)
-	{
-		if (!move_slot(slot, PGAML_SLOT_READY, PGAML_SLOT_READING))
-			continue;
-		if (listed(known, count, pgaml_ring_samples[slot].dbid))
-			pg_atomic_write_u32(&pgaml_ring->state[slot], PGAML_SLOT_READY);
-		else
-			free_slot(slot);
-	}
+	pgaml_bag_keep_only(pgaml_sample_bag, known, count);
+	pgaml_bag_keep_only(pgaml_prediction_bag, known, count);
 
 	LWLockAcquire(pgaml_shared->facts_lock, LW_EXCLUSIVE);
 	hash_seq_init(&scan, pgaml_facts);

@@ -4,9 +4,9 @@
  *		statement_recent.
  *
  * One statement per batch of records; a record's fields travel as one array
- * per column.  What was taken out of shared memory is gone: when the
- * transaction fails its samples are lost, and backends offer facts again
- * after PGAML_FACTS_REFRESH ticks.
+ * per column.  Samples leave shared memory when the transaction commits; when
+ * it fails they are still there.  Facts that were taken are gone then, and
+ * backends offer them again after PGAML_FACTS_REFRESH ticks.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/fault.h"
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "base/spi_run.h"
@@ -419,19 +420,17 @@ static int64
 drain_samples(void)
 {
 	PgamlSample *samples = palloc(BATCH * sizeof(PgamlSample));
-	Datum	   *queryids = palloc(pgaml_ring->size * sizeof(Datum));
+	Datum	   *queryids = palloc_extended(pgaml_sample_bag->size * sizeof(Datum), MCXT_ALLOC_HUGE);
 	MemoryContext scratch = batch_context();
-	int			stored = 0;
+	uint32		from = 0;
+	int64		stored = 0;
 	int			done = 0;
+	int			n;
 
-	while (stored < pgaml_ring->size)
+	while ((n = pgaml_capture_take_samples(MyDatabaseId, &from, samples, BATCH)) > 0)
 	{
-		int			n = pgaml_capture_take_samples(MyDatabaseId, samples,
-												   Min(BATCH, pgaml_ring->size - stored));
 		MemoryContext old;
 
-		if (n == 0)
-			break;
 		for (int i = 0; i < n; i++)
 		{
 			if (samples[i].outcome == PGAML_OUTCOME_DONE)
@@ -439,6 +438,7 @@ drain_samples(void)
 		}
 		old = MemoryContextSwitchTo(scratch);
 		store_samples(samples, n);
+		PGAML_FAULT("drain_batch");
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scratch);
 		stored += n;

@@ -1,0 +1,39 @@
+/*-------------------------------------------------------------------------
+ * prediction.h
+ *		The record that a logged prediction is in shared memory.
+ *
+ * Pure data, fixed size, no pointers.  predict/log fills it, registry/truth
+ * writes it to the table predictions.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_PREDICTION_H
+#define PGAML_PREDICTION_H
+
+#include "datatype/timestamp.h"
+
+typedef struct PgamlPredictionRecord
+{
+	int64		prediction_id;	/* microseconds since 2000-01-01, made unique and rising */
+	TimestampTz predicted_at;
+	int64		queryid;
+	int64		plan_id;		/* 0: none captured */
+	int64		model_id;		/* 0: answered without a model */
+	double		predicted_ms;
+	double		expected_ms;
+	double		lower_ms;
+	double		upper_ms;
+	float		coverage;		/* nominal, of the interval, 0..1 */
+	float		confidence;		/* 0..1 */
+	float		latency_us;		/* NaN: not measured */
+	int32		model_version;
+	Oid			dbid;
+	Oid			userid;			/* who asked */
+	uint8		source;			/* MlSource */
+	uint8		group;			/* MlIntervalGroup */
+	bool		in_range;
+	bool		novel;
+	bool		novel_known;	/* else novel means nothing */
+	bool		cache_hit;
+} PgamlPredictionRecord;
+
+#endif							/* PGAML_PREDICTION_H */
