@@ -11,8 +11,10 @@
 #include <limits.h>
 
 #include "miscadmin.h"
+#include "pgtime.h"
 #include "utils/guc.h"
 
+#include "base/daily_core.h"
 #include "base/fault.h"
 #include "base/guc.h"
 
@@ -34,7 +36,9 @@ int			pgaml_models_retention = 20;
 double		pgaml_overhead_budget = 0.01;
 int			pgaml_prediction_cache_ttl = 15 * 60;
 double		pgaml_prediction_interval = 0.90;
+int			pgaml_retrain_interval = DAY_SECONDS;
 int			pgaml_retrain_model_type = PGAML_RETRAIN_BOOSTING;
+char	   *pgaml_retrain_window = NULL;
 int			pgaml_samples_max_rows = 1000000;
 int			pgaml_samples_retention = 30 * MINUTES_PER_DAY;
 int			pgaml_text_interval = 300;
@@ -57,6 +61,26 @@ check_bucket_interval(int *newval, void **extra, GucSource source)
 		return true;
 	GUC_check_errdetail("\"pganalytics_ml.bucket_interval\" must divide a day without a remainder.");
 	GUC_check_errhint("Use for example 5min, 15min, 30min, 1h or 1d.");
+	return false;
+}
+
+/*
+ * Strict: what is not understood is refused here, not at night.  Whoever uses
+ * the setting reads it once more, which costs nothing beside a look at a zone.
+ */
+static bool
+check_retrain_window(char **newval, void **extra, GucSource source)
+{
+	PgamlDaily	daily;
+	const char *problem = pgaml_daily_parse(*newval, &daily);
+
+	if (problem == NULL && (daily.zone[0] == '\0' || pg_tzset(daily.zone) != NULL))
+		return true;
+	if (problem != NULL)
+		GUC_check_errdetail("%s", problem);
+	else
+		GUC_check_errdetail("There is no time zone \"%s\".", daily.zone);
+	GUC_check_errhint("Write for example '01:00-05:00', or '22:00-04:00 Europe/Berlin' with a zone out of pg_timezone_names; '' is always.");
 	return false;
 }
 
@@ -118,10 +142,17 @@ define_sighup_settings(void)
 	define_int("pganalytics_ml.models_retention",
 			   "Number of models kept beside the production model.",
 			   &pgaml_models_retention, 1, 10000, PGC_SIGHUP, 0, NULL);
+	define_int("pganalytics_ml.retrain_interval",
+			   "Time from one training to the next, which is then started by itself; 0: never.",
+			   &pgaml_retrain_interval, 0, RETENTION_MAX_DAYS * DAY_SECONDS, PGC_SIGHUP, GUC_UNIT_S, NULL);
 	DefineCustomEnumVariable("pganalytics_ml.retrain_model_type",
 							 "Model type that training uses when none is named.",
 							 NULL, &pgaml_retrain_model_type, PGAML_RETRAIN_BOOSTING,
 							 retrain_model_options, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("pganalytics_ml.retrain_window",
+							   "Time of day at which training starts by itself; empty: any.",
+							   "HH:MM-HH:MM, with an optional time zone behind it; without one it is that of log_timezone.",
+							   &pgaml_retrain_window, "", PGC_SIGHUP, 0, check_retrain_window, NULL, NULL);
 	define_int("pganalytics_ml.samples_max_rows",
 			   "Number of captured executions kept per database.",
 			   &pgaml_samples_max_rows, 1000, INT_MAX, PGC_SIGHUP, 0, NULL);

@@ -38,7 +38,9 @@ extern int	pgaml_models_retention; /* models kept beside the production one */
 extern double pgaml_overhead_budget;	/* share of execution time, 0..1 */
 extern int	pgaml_prediction_cache_ttl; /* s; 0 = read again for every statement */
 extern double pgaml_prediction_interval;	/* nominal coverage, 0.5..0.99 */
+extern int	pgaml_retrain_interval; /* s; 0 = never */
 extern int	pgaml_retrain_model_type;	/* PgamlRetrainModel */
+extern char *pgaml_retrain_window;	/* as base/daily_core.h reads it */
 extern int	pgaml_samples_max_rows;
 extern int	pgaml_samples_retention;	/* min */
 extern int	pgaml_text_interval;	/* s */

@@ -13,7 +13,7 @@ use Test::More;
 our @EXPORT = qw(pgaml_node pgaml_configure pgaml_fault pgaml_status pgaml_visited
   pgaml_visited_again pgaml_calls pgaml_worker_pid pgaml_log_lines);
 
-# A server, not started, that preloads the extension and ticks every second.
+# A server, not started, that preloads the extension and ticks every second.  Training starts only when asked for.
 sub pgaml_node
 {
 	my ($name, @conf) = @_;
@@ -23,6 +23,7 @@ sub pgaml_node
 	$node->append_conf('postgresql.conf', join("\n",
 		"shared_preload_libraries = 'pg_stat_statements, pganalytics_ml'",
 		"pganalytics_ml.collect_interval = 1s",
+		"pganalytics_ml.retrain_interval = 0",
 		"autovacuum = off",
 		@conf) . "\n");
 	return $node;
