@@ -226,11 +226,13 @@ extern void pgaml_ml_stages_predict(const MlStages *stages, const MlStageQuery *
 									float *scratch, MlForecast *out);
 
 /*
- * Mean absolute log error of serving over the rows of one part; NaN without
- * rows.  scratch has room for 2 * nfeatures floats.
+ * What the stages would have said of a row of data ahead of its execution, as
+ * of its start: with the plan of the run before and the runs in data before
+ * it.  scratch has room for 2 * nfeatures floats.  Where no stage answers
+ * (source NONE) center is the median of all training rows.
  */
-extern double pgaml_ml_stages_error(const MlStages *stages, const MlStageData *data,
-									MlPart part, float *scratch);
+extern void pgaml_ml_stages_ahead(const MlStages *stages, const MlStageData *data, int64_t row, double coverage,
+								  float *scratch, MlForecast *out);
 
 /* What was said of an execution ahead of it, against what happened. */
 typedef struct MlStageTruth

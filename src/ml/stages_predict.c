@@ -433,26 +433,3 @@ pgaml_ml_stages_predict(const MlStages *stages, const MlStageQuery *query, float
 	else
 		out->center = out->lower = out->upper = out->scale = out->smear = NAN;
 }
-
-double
-pgaml_ml_stages_error(const MlStages *stages, const MlStageData *data, MlPart part, float *scratch)
-{
-	float	   *row = scratch + stages->layout.nfeatures;
-	MlStageQuery query = {.row = row, .coverage = 0.9};
-	double		sum = 0.0;
-	int64_t		n = 0;
-
-	for (int64_t i = 0; i < data->nrows; i++)
-	{
-		MlForecast	forecast;
-
-		if (data->part[i] != part)
-			continue;
-		pgaml_ml_stage_row_ahead(&stages->layout, data, i, row);
-		pgaml_ml_stages_predict(stages, &query, scratch, &forecast);
-		sum += fabs(data->target[i] -
-					(forecast.source == ML_SOURCE_NONE ? stages->global_median : forecast.center));
-		n++;
-	}
-	return n > 0 ? sum / n : NAN;
-}

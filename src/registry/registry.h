@@ -18,6 +18,7 @@ typedef struct PgamlNewModel
 	const char *hyperparameters;	/* JSON */
 	TimestampTz window_start;
 	TimestampTz window_end;
+	TimestampTz heldout_from;	/* executions that began then or later are new to it */
 	int64		training_samples;
 	int64		calibration_samples;
 	int64		heldout_samples;
@@ -31,16 +32,19 @@ typedef struct PgamlNewModel
 	double		training_ms;
 	int64		training_bytes;
 	Oid			created_by;
+	const char *const *features;	/* names, in the order of a row */
+	int			nfeatures;
 	const uint8 *bytes;
 	Size		length;
 } PgamlNewModel;
 
-/* The model in production, decoded. */
+/* A model, decoded: mostly the one in production. */
 typedef struct PgamlServing
 {
 	int64		model_id;		/* 0: there is none */
 	int32		version;
 	char		model_type[32];
+	TimestampTz heldout_from;	/* executions that began then or later are new to it */
 	char		problem[256];	/* why it cannot serve; empty if it can */
 	MlStages   *stages;			/* NULL if it cannot */
 } PgamlServing;
@@ -49,13 +53,53 @@ typedef struct PgamlServing
 extern void pgaml_registry_expect(int feature_version, const MlStageLayout *layout);
 
 /*
- * Inside an open SPI bracket: store as candidate, delete those beyond models_retention; returns
- * model_id, sets version.
+ * One writer at a time, until the transaction ends: inside an open SPI
+ * bracket, before deciding on what to change.  Readers are not kept waiting.
+ */
+extern void pgaml_registry_lock(void);
+
+/*
+ * Inside an open SPI bracket: store as candidate and forget what
+ * pgaml_registry_retire() may; returns model_id, sets version.
  */
 extern int64 pgaml_registry_store(const PgamlNewModel *model, int32 *version);
 
+/*
+ * Inside an open SPI bracket: delete models beyond models_retention, those
+ * older than history_retention, and those deleted PGAML_DELETED_DAYS ago;
+ * never the ones in production and staging or the predecessor in wait.
+ */
+#define PGAML_DELETED_DAYS	7
+extern void pgaml_registry_retire(void);
+
 /* Inside an open SPI bracket: the stored bytes of a model, in context; NULL when there is none. */
 extern bytea *pgaml_registry_bytes(int64 model_id, MemoryContext context);
+
+/* Who changes a model's stage, and why: for the event and the card. */
+typedef struct PgamlChange
+{
+	Oid			by;				/* InvalidOid: the extension by itself */
+	const char *why;			/* NULL: because somebody asked for it */
+	const char *figures;		/* JSON, for the event; NULL: none */
+	bool		promotion;		/* activation of a model that was found better */
+} PgamlChange;
+
+/*
+ * Inside an open SPI bracket, each in the caller's transaction, which sends
+ * the invalidation and holds the event: put into production (the one before
+ * is archived and becomes the predecessor), into staging (the one before is a
+ * candidate again), leave as candidate, set aside, remove from all readers.
+ * ERROR when there is no such model, when its stage does not allow it, or
+ * when it cannot be decoded where it has to be.
+ */
+extern void pgaml_registry_activate(int64 model_id, const PgamlChange *change);
+extern void pgaml_registry_stage(int64 model_id, const PgamlChange *change);
+extern void pgaml_registry_keep(int64 model_id, const PgamlChange *change);
+extern void pgaml_registry_archive(int64 model_id, const PgamlChange *change);
+extern void pgaml_registry_delete(int64 model_id, const PgamlChange *change);
+
+/* The same: the predecessor of the model in production takes its place; returns its number. */
+extern int64 pgaml_registry_rollback(const PgamlChange *change);
 
 /*
  * Inside an open SPI bracket: read and decode a model, 0 for the one in
@@ -64,12 +108,6 @@ extern bytea *pgaml_registry_bytes(int64 model_id, MemoryContext context);
  * this very command wrote.
  */
 extern bool pgaml_registry_read(int64 model_id, bool read_only, const MlAllocator *allocator, PgamlServing *out);
-
-/*
- * Inside an open SPI bracket: put into production, archive the one before.
- * ERROR when the model does not exist, is deleted or cannot be decoded.
- */
-extern void pgaml_registry_activate(int64 model_id);
 
 /*
  * Outside the bracket, in a transaction: the model in production.  The result

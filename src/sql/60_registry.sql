@@ -10,6 +10,7 @@ CREATE TABLE pganalytics.query_performance_models (
     hyperparameters     jsonb NOT NULL,
     window_start        timestamptz NOT NULL,   -- of the data
     window_end          timestamptz NOT NULL,
+    heldout_from        timestamptz NOT NULL,   -- executions that began then or later were neither fitted nor calibrated on
     training_samples    bigint NOT NULL,
     calibration_samples bigint NOT NULL,
     heldout_samples     bigint NOT NULL,
@@ -24,9 +25,15 @@ CREATE TABLE pganalytics.query_performance_models (
     server_version      text NOT NULL,
     created_by          oid NOT NULL,
     created_at          timestamptz NOT NULL,
-    activated_at        timestamptz,
+    staged_at           timestamptz,            -- in staging since
+    activated_at        timestamptz,            -- last time that it went into production
     archived_at         timestamptz,
-    deleted_at          timestamptz,
+    deleted_at          timestamptz,            -- no reader shows it any more
+    predecessor_id      bigint,                 -- in production before this one
+    arrival             text CHECK (arrival IN ('promotion', 'activation', 'rollback')), -- how it came into production
+    rolled_back_at      timestamptz,            -- then it is never rolled back to
+    stage_reason        text,                   -- why it is in its stage
+    features            text[] NOT NULL,        -- names, in the order of a row
     model               bytea NOT NULL,         -- src/ml/FORMAT.md
     importance          jsonb,                  -- of the features on held-out rows; NULL: not measured
     feature_statistics  jsonb,                  -- of the features in training; NULL: not known
@@ -34,6 +41,8 @@ CREATE TABLE pganalytics.query_performance_models (
 );
 CREATE UNIQUE INDEX query_performance_models_production
     ON pganalytics.query_performance_models (origin) WHERE stage = 'production';
+CREATE UNIQUE INDEX query_performance_models_staging
+    ON pganalytics.query_performance_models (origin) WHERE stage = 'staging';
 COMMENT ON TABLE pganalytics.query_performance_models IS 'trained models with their data window, metrics, calibration and bytes';
 SELECT pg_catalog.pg_extension_config_dump('pganalytics.query_performance_models', '');
 
@@ -46,11 +55,12 @@ SELECT m.model_id, m.origin, m.origin <> i.origin AS restored,
                           ORDER BY m.origin = i.origin DESC, m.created_at DESC, m.origin) = 1 AS meant,
        CASE WHEN m.stage = 'production' AND row_number() OVER (PARTITION BY m.stage
                           ORDER BY m.origin = i.origin DESC, m.activated_at DESC NULLS LAST, m.model_id DESC, m.origin) > 1
-            THEN 'archived' ELSE m.stage END AS stage,
-       m.model_type, m.version, m.feature_version, m.hyperparameters, m.window_start, m.window_end,
+            THEN 'archived' WHEN m.stage = 'staging' AND m.origin <> i.origin THEN 'candidate' ELSE m.stage END AS stage,
+       m.model_type, m.version, m.feature_version, m.hyperparameters, m.window_start, m.window_end, m.heldout_from,
        m.training_samples, m.calibration_samples, m.heldout_samples, m.statements, m.seed, m.data_hash,
        m.metrics, m.calibration, m.training_ms, m.training_bytes, m.extension_version, m.server_version,
-       m.created_by, m.created_at, m.activated_at, m.archived_at, m.model, m.importance, m.feature_statistics
+       m.created_by, m.created_at, m.staged_at, m.activated_at, m.archived_at, m.predecessor_id, m.arrival,
+       m.rolled_back_at, m.stage_reason, m.features, m.model, m.importance, m.feature_statistics
   FROM pganalytics.query_performance_models m CROSS JOIN pganalytics.installation i
  WHERE m.deleted_at IS NULL;
 COMMENT ON VIEW pganalytics.models IS 'models that are not deleted, with the stage that counts here; read them by id with meant, whoever made them';
@@ -74,28 +84,36 @@ REVOKE ALL ON FUNCTION list_models() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION list_models() TO pg_monitor;
 
 CREATE TYPE model_card AS (
-    model_id bigint, model_type text, version integer, stage text, feature_version integer,
-    hyperparameters jsonb, window_start timestamptz, window_end timestamptz,
+    model_id bigint, model_type text, version integer, stage text, stage_reason text,
+    feature_version integer, features text[], hyperparameters jsonb,
+    window_start timestamptz, window_end timestamptz, heldout_from timestamptz,
     training_samples bigint, calibration_samples bigint, heldout_samples bigint,
     statements bigint, seed bigint, data_hash text, metrics jsonb, calibration jsonb,
     training_ms double precision, training_bytes bigint, bytes bigint,
-    extension_version text, server_version text, created_at timestamptz,
-    activated_at timestamptz, archived_at timestamptz, restored boolean
+    extension_version text, server_version text, created_by text, created_at timestamptz,
+    staged_at timestamptz, activated_at timestamptz, archived_at timestamptz,
+    predecessor_id bigint, rolled_back_at timestamptz, restored boolean
 );
 COMMENT ON TYPE model_card IS 'everything about a model but its bytes';
 
 CREATE FUNCTION get_model(model_id bigint) RETURNS SETOF model_card
 LANGUAGE sql STABLE PARALLEL SAFE STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT m.model_id, m.model_type, m.version, m.stage, m.feature_version, m.hyperparameters,
-           m.window_start, m.window_end, m.training_samples, m.calibration_samples, m.heldout_samples,
-           m.statements, m.seed, m.data_hash, m.metrics, m.calibration, m.training_ms, m.training_bytes,
-           length(m.model)::bigint, m.extension_version, m.server_version, m.created_at,
-           m.activated_at, m.archived_at, m.restored
+    SELECT m.model_id, m.model_type, m.version, m.stage, m.stage_reason,
+           m.feature_version, m.features, m.hyperparameters,
+           m.window_start, m.window_end, m.heldout_from,
+           m.training_samples, m.calibration_samples, m.heldout_samples,
+           m.statements, m.seed, m.data_hash, m.metrics, m.calibration,
+           m.training_ms, m.training_bytes, length(m.model)::bigint,
+           m.extension_version, m.server_version,
+           CASE WHEN NOT m.restored THEN pg_get_userbyid(m.created_by)::text END, m.created_at,
+           m.staged_at, m.activated_at, m.archived_at,
+           m.predecessor_id, m.rolled_back_at, m.restored
       FROM pganalytics.models m
      WHERE m.model_id = $1 AND m.meant
 $$;
-COMMENT ON FUNCTION get_model(bigint) IS 'the card of one model: data, parameters, held-out metrics beside four baselines, calibration';
+COMMENT ON FUNCTION get_model(bigint) IS
+    'the card of one model: data, features, parameters, held-out metrics beside four baselines, calibration, its stage and why';
 REVOKE ALL ON FUNCTION get_model(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION get_model(bigint) TO pg_monitor;
 
@@ -120,3 +138,22 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
 AS 'MODULE_PATHNAME', 'pgaml_activate_model';
 COMMENT ON FUNCTION activate_model(bigint) IS 'puts a model into production; every session sees it when the transaction commits';
 REVOKE ALL ON FUNCTION activate_model(bigint) FROM PUBLIC;
+
+CREATE FUNCTION rollback_model() RETURNS bigint
+LANGUAGE C VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'pgaml_rollback_model';
+COMMENT ON FUNCTION rollback_model() IS
+    'puts the predecessor of the production model back into production; the number of that model';
+REVOKE ALL ON FUNCTION rollback_model() FROM PUBLIC;
+
+CREATE FUNCTION archive_model(model_id bigint) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
+AS 'MODULE_PATHNAME', 'pgaml_archive_model';
+COMMENT ON FUNCTION archive_model(bigint) IS 'sets a candidate or the model in staging aside';
+REVOKE ALL ON FUNCTION archive_model(bigint) FROM PUBLIC;
+
+CREATE FUNCTION delete_model(model_id bigint) RETURNS void
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
+AS 'MODULE_PATHNAME', 'pgaml_delete_model';
+COMMENT ON FUNCTION delete_model(bigint) IS 'removes a model from all readers; its bytes go seven days later';
+REVOKE ALL ON FUNCTION delete_model(bigint) FROM PUBLIC;

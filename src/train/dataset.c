@@ -248,3 +248,14 @@ pgaml_dataset_read_window(const PgamlWindow *window, int64 max_rows, MemoryConte
 	finish(dataset);
 	return dataset;
 }
+
+TimestampTz
+pgaml_dataset_heldout_from(const PgamlDataset *dataset)
+{
+	double		last = -INFINITY;
+
+	for (int64 i = 0; i < dataset->data.nrows; i++)
+		if (dataset->part[i] != ML_PART_TEST)
+			last = Max(last, dataset->at[i]);
+	return isfinite(last) ? (TimestampTz) floor(last * USECS_PER_SEC) + 1 : dataset->window_start;
+}

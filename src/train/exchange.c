@@ -95,17 +95,6 @@ should_stop(void *state, double progress)
 
 static const MlStop interrupts = {should_stop, NULL};
 
-/* Names of our features, in the order of a row. */
-static const char **
-feature_names(void)
-{
-	const char **names = palloc(sizeof(char *) * PGAML_F_COUNT);
-
-	for (int i = 0; i < PGAML_F_COUNT; i++)
-		names[i] = pgaml_feature_name(i).name;
-	return names;
-}
-
 static void
 name_attributes(MlXgboostAttribute *attributes)
 {
@@ -187,7 +176,7 @@ to_xgboost(const bytea *stored)
 	strlcpy(attributes[ATTRIBUTE_TARGET].value, pgaml_ml_stages_absolute(stages) ? "absolute" : "departure",
 			sizeof(attributes[0].value));
 	snprintf(attributes[ATTRIBUTE_FEATURES].value, sizeof(attributes[0].value), "%d", PGAML_FEATURE_VERSION);
-	check(pgaml_ml_xgboost_write(pgaml_ml_stages_model(stages), feature_names(), attributes, ATTRIBUTE_COUNT,
+	check(pgaml_ml_xgboost_write(pgaml_ml_stages_model(stages), pgaml_train_feature_names(), attributes, ATTRIBUTE_COUNT,
 								 &memory.allocator, &interrupts, &text, &length, &error),
 		  &error, &memory, what, "Export it as native.");
 	out = to_bytea(text, length);
@@ -259,7 +248,7 @@ read_xgboost(Import *import)
 	MlError		error = {0};
 
 	name_attributes(attributes);
-	check(pgaml_ml_xgboost_read(import->data, import->length, feature_names(), PGAML_F_COUNT,
+	check(pgaml_ml_xgboost_read(import->data, import->length, pgaml_train_feature_names(), PGAML_F_COUNT,
 								attributes, ATTRIBUTE_COUNT, &import->memory.allocator, &interrupts,
 								&import->learner, &error),
 		  &error, &import->memory, "could not import",
@@ -321,6 +310,7 @@ store(Import *import, Oid userid)
 									format_names[import->format], pgaml_ml_model_trees(learner)),
 		.window_start = import->dataset != NULL ? import->dataset->window_start : now,
 		.window_end = import->dataset != NULL ? import->dataset->window_end : now,
+		.heldout_from = now,	/* what it was fitted on is not known */
 		.calibration_samples = import->report.rows[ML_PART_CALIBRATE],
 		.heldout_samples = import->report.rows[ML_PART_TEST],
 		.statements = import->dataset != NULL ? import->dataset->data.ngroups : 0,
@@ -331,6 +321,8 @@ store(Import *import, Oid userid)
 		.importance = import->importance,
 		.feature_statistics = import->statistics,
 		.created_by = userid,
+		.features = pgaml_train_feature_names(),
+		.nfeatures = PGAML_F_COUNT,
 		.bytes = import->bytes,
 		.length = import->bytes_length
 	};

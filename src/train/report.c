@@ -149,3 +149,13 @@ pgaml_params_json(const MlParams *params)
 	appendStringInfoString(&out, "}");
 	return out.data;
 }
+
+const char **
+pgaml_train_feature_names(void)
+{
+	const char **names = palloc(sizeof(char *) * PGAML_F_COUNT);
+
+	for (int i = 0; i < PGAML_F_COUNT; i++)
+		names[i] = pgaml_feature_name(i).name;
+	return names;
+}

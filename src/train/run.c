@@ -11,8 +11,6 @@
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/memutils.h"
@@ -22,6 +20,7 @@
 #include "base/guc.h"
 #include "features/spec.h"
 #include "registry/registry.h"
+#include "train/promote.h"
 #include "train/train.h"
 
 #define PROGRESS_EVERY	(2 * USECS_PER_SEC)
@@ -123,23 +122,6 @@ pgaml_run_fit(PgamlTrainRun *run)
 	MemoryContextSwitchTo(old);
 }
 
-/* How the new model and the one in production do on the same newest rows. */
-static void
-compare(PgamlTrainRun *run, const PgamlServing *incumbent)
-{
-	float	   *scratch = palloc(sizeof(float) * 2 * PGAML_F_COUNT);
-
-	run->error = pgaml_ml_stages_error(run->stages, &run->dataset->data, ML_PART_TEST, scratch);
-	run->incumbent_error = NAN;
-	run->incumbent_id = incumbent->model_id;
-	if (incumbent->stages != NULL)
-		run->incumbent_error = pgaml_ml_stages_error(incumbent->stages, &run->dataset->data,
-													 ML_PART_TEST, scratch);
-	/* Without held-out rows, or with an incumbent that cannot serve, the new one is taken. */
-	run->promoted = !(run->error > run->incumbent_error);
-	pfree(scratch);
-}
-
 static void
 store_model(PgamlTrainRun *run)
 {
@@ -149,6 +131,7 @@ store_model(PgamlTrainRun *run)
 		.hyperparameters = pgaml_params_json(&run->request.params),
 		.window_start = run->dataset->window_start,
 		.window_end = run->dataset->window_end,
+		.heldout_from = run->heldout_from,
 		.training_samples = run->report.rows[ML_PART_TRAIN],
 		.calibration_samples = run->report.rows[ML_PART_CALIBRATE],
 		.heldout_samples = run->report.rows[ML_PART_TEST],
@@ -161,47 +144,25 @@ store_model(PgamlTrainRun *run)
 		.training_ms = run->ms,
 		.training_bytes = run->memory.peak,
 		.created_by = run->userid,
+		.features = pgaml_train_feature_names(),
+		.nfeatures = PGAML_F_COUNT,
 		.bytes = run->bytes,
 		.length = run->length
 	};
 
 	strlcpy(model.data_hash, run->dataset->hash, sizeof(model.data_hash));
 	run->model_id = pgaml_registry_store(&model, &run->version);
-	if (run->promoted)
-		pgaml_registry_activate(run->model_id);
 }
-
-static char *
-describe(const PgamlTrainRun *run)
-{
-	StringInfoData out;
-	double		days = (double) (run->dataset->window_end - run->dataset->window_start) / USECS_PER_DAY;
-
-	initStringInfo(&out);
-	appendStringInfo(&out, "model " INT64_FORMAT " (%s, version %d), %s: ", run->model_id,
-					 pgaml_ml_type_name(run->request.params.type), run->version,
-					 run->promoted ? "in production" : "kept as candidate");
-	if (run->report.serving.n > 0)
-		appendStringInfo(&out, "median q-error %.3f and p90 %.2f on " INT64_FORMAT " held-out samples",
-						 run->report.serving.metrics.q50, run->report.serving.metrics.q90, run->report.serving.n);
-	else
-		appendStringInfoString(&out, "nothing could be held out to measure it");
-	if (isfinite(run->incumbent_error))
-		appendStringInfo(&out, "; mean absolute log error %.4f against %.4f of model " INT64_FORMAT " on the same rows",
-						 run->error, run->incumbent_error, run->incumbent_id);
-	appendStringInfo(&out, "; data of %.1f days, " INT64_FORMAT " samples of %d statements",
-					 days, run->dataset->data.nrows, run->dataset->data.ngroups);
-	return out.data;
-}
-
 
 void
-pgaml_run_store(PgamlTrainRun *run, const PgamlServing *incumbent)
+pgaml_run_store(PgamlTrainRun *run)
 {
-	char	   *message;
+	PgamlPromotion promotion;
 
-	compare(run, incumbent);
+	run->heldout_from = pgaml_dataset_heldout_from(run->dataset);
+	/* Whoever trains at the same time decides after us, against what we leave in production. */
+	pgaml_registry_lock();
+	pgaml_promote_decide(run, &promotion);
 	store_model(run);
-	message = describe(run);
-	run->message = MemoryContextStrdup(run->context, message);
+	pgaml_promote_apply(run, &promotion);
 }

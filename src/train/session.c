@@ -79,16 +79,14 @@ store_job(const PgamlTrainRun *run, const char *reason)
 int64
 pgaml_train_here(PgamlTrainRun *run, const PgamlTrainRequest *request, const char *reason, MemoryContext context)
 {
-	const PgamlServing *incumbent;
 	PgamlSpi	spi;
 	int64		job_id;
 
 	pgaml_run_init(run, request, GetUserId(), context);
-	incumbent = pgaml_registry_serving();
 	pgaml_spi_open(&spi);
 	pgaml_run_read(run);
 	pgaml_run_fit(run);
-	pgaml_run_store(run, incumbent);
+	pgaml_run_store(run);
 	job_id = store_job(run, reason);
 	pgaml_spi_close(&spi);
 	return job_id;

@@ -155,12 +155,10 @@ typedef struct PgamlTrainRun
 	char	   *importance;		/* JSON; NULL: no time or memory left for it */
 	char	   *statistics;		/* likewise */
 	double		ms;				/* of the fit */
+	TimestampTz heldout_from;	/* executions that began then or later are new to the model */
 	int64		model_id;
 	int32		version;
 	bool		promoted;
-	double		error;			/* held-out mean absolute log error */
-	double		incumbent_error;	/* of the model in production on the same rows; NaN */
-	int64		incumbent_id;	/* 0 = none */
 	char	   *message;
 } PgamlTrainRun;
 
@@ -172,8 +170,18 @@ extern void pgaml_run_read(PgamlTrainRun *run);
 /* With or without a transaction; raises what ended it. */
 extern void pgaml_run_fit(PgamlTrainRun *run);
 
-/* Inside the bracket: store the model, promote it or not, say so in message. */
-extern void pgaml_run_store(PgamlTrainRun *run, const PgamlServing *incumbent);
+/*
+ * Inside the bracket: store the model, promote it or not, say so in message.
+ * The model in production is the one at this moment; it stays so until the
+ * transaction ends.
+ */
+extern void pgaml_run_store(PgamlTrainRun *run);
+
+/* When what neither trained nor calibrated begins in a dataset with parts. */
+extern TimestampTz pgaml_dataset_heldout_from(const PgamlDataset *dataset);
+
+/* Names of the features of a row, palloc'd; there are PGAML_F_COUNT. */
+extern const char **pgaml_train_feature_names(void);
 
 /*
  * All three phases in this session and its transaction, outside of a bracket,
