@@ -169,11 +169,11 @@ BEGIN ATOMIC
            bool_and(h.restored), bool_or(h.known), bool_or(h.plannable), sum(h.calls::float8), sum(h.total_ms),
            sum(h.sum_squares), sum(h.rows::float8), sum(h.shared_blks_hit::float8), sum(h.shared_blks_read::float8)
       FROM pganalytics.joined_history h
-     WHERE h.bucket_start >= $2 AND h.bucket_start < $3 AND h.queryid <> 0
+     WHERE h.bucket_start >= $2 AND h.bucket_start <= $3 - h.bucket_width * interval '1 second' AND h.queryid <> 0
      GROUP BY 1, 2, 3;
 END;
 COMMENT ON FUNCTION pganalytics.history_buckets(integer, timestamptz, timestamptz) IS
-    'history of the statements that are kept, in buckets of this width (s) where they fit into it, else in their own';
+    'history of the statements that are kept, of buckets that ended by then, in this width (s) where they fit into it, else in their own';
 REVOKE ALL ON FUNCTION pganalytics.history_buckets(integer, timestamptz, timestamptz) FROM PUBLIC;
 
 -- What the buckets of history are worth: the losses of all reasons together.

@@ -194,6 +194,13 @@ static PgamlDataset *
 none(const PgamlTrainRequest *request, PgamlStatementSet *set, const PgamlWindow *window, int64 have, TimestampTz first,
 	 MemoryContext caller)
 {
+	if (!request->optional && request->split.until != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("not enough samples to train on: " INT64_FORMAT " of %d", have, pgaml_min_training_samples),
+				 errdetail("The split \"%s\" had " INT64_FORMAT " when it was created.", request->split.name, request->split.rows),
+				 errhint("Create a split over newer executions, or lower pganalytics_ml.min_training_samples (at least %d).",
+						 PGAML_MIN_TRAINING_SAMPLES)));
 	if (!request->optional)
 		too_few(set, window, have, first);
 	pgaml_statements_free(set);
@@ -207,7 +214,7 @@ pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	PgamlDataset *dataset = palloc0(sizeof(PgamlDataset));
 	PgamlStatementSet *set;
-	PgamlWindow window = {.since = pgaml_clock_now() - request->lookback_days * USECS_PER_DAY, .until = DT_NOEND};
+	PgamlWindow window = pgaml_request_window(request);
 	TimestampTz first;
 	int64		nrows;
 

@@ -260,13 +260,13 @@ read_xgboost(Import *import)
 static void
 read_history(Import *import)
 {
-	PgamlTrainRequest request = {.lookback_days = LOOKBACK_DAYS, .split = PGAML_SPLIT_TIME, .optional = true};
+	PgamlTrainRequest request = {.lookback_days = LOOKBACK_DAYS, .optional = true};
 
 	/* no fit needs less memory than that of a line */
 	pgaml_ml_params_default(ML_LINEAR_REGRESSION, &request.params);
 	import->dataset = pgaml_dataset_read(&request, import->context);
 	if (import->dataset != NULL)
-		pgaml_dataset_split(import->dataset, request.split, 0);
+		pgaml_dataset_split(import->dataset, &request.split, 0);
 }
 
 /* Measure what came in; a learner gets its stages first. */

@@ -126,6 +126,7 @@ describe(const PgamlTrainRun *run, const char *stage, const char *why)
 {
 	StringInfoData out;
 	double		days = (double) (run->dataset->window_end - run->dataset->window_start) / USECS_PER_DAY;
+	char	   *gone;
 
 	initStringInfo(&out);
 	appendStringInfo(&out, "model " INT64_FORMAT " (%s, version %d), %s: ", run->model_id,
@@ -137,6 +138,9 @@ describe(const PgamlTrainRun *run, const char *stage, const char *why)
 		appendStringInfoString(&out, "nothing could be held out to measure it");
 	appendStringInfo(&out, "; %s; data of %.1f days, " INT64_FORMAT " samples of %d statements",
 					 why, days, run->dataset->data.nrows, run->dataset->data.ngroups);
+	gone = pgaml_split_gone(&run->request.split, run->dataset->seen);
+	if (gone != NULL)
+		appendStringInfo(&out, "; %s", gone);
 	return out.data;
 }
 

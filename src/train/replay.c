@@ -314,7 +314,8 @@ read_events(Reader *reader, const PgamlWindow *window, bool read_only)
 /* Buckets h likewise; those of a captured statement count only where a restore brought them. */
 #define BUCKETS_OF(what) \
 	"pganalytics.joined_history h " \
-	" WHERE h.bucket_start >= $1 AND h.bucket_start < $3 AND h.queryid <> 0 AND h.plannable IS " what \
+	" WHERE h.bucket_start >= $1 AND h.bucket_start <= $3 - h.bucket_width * interval '1 second'" \
+	"   AND h.queryid <> 0 AND h.plannable IS " what \
 	"   AND (h.restored OR NOT EXISTS (SELECT 1 FROM pganalytics.statement_recent r WHERE r.queryid = h.queryid)) "
 
 /* Only narrower buckets, few as a rule, need to be grouped to be counted. */

@@ -12,6 +12,7 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 
+#include "base/clock.h"
 #include "base/guc.h"
 #include "train/train.h"
 
@@ -21,8 +22,6 @@
 #define DEFAULT_LEAVES	512		/* of a tree: small enough that one prediction stays within a few microseconds */
 #define DEFAULT_FEATURES 0.5	/* share that a boosted tree may use: plan facts repeat each other, and a tree without
 								 * the strongest one is less wrong about statements never seen */
-
-static const char *const split_names[] = {"time", "group", "random"};	/* by PgamlSplit */
 
 /* Names that the type takes, for the hint. */
 static char *
@@ -148,19 +147,6 @@ pgaml_model_type_named(const char *name)
 	return type;
 }
 
-static PgamlSplit
-parse_split(const char *name)
-{
-	for (int i = 0; i < lengthof(split_names); i++)
-		if (strcmp(name, split_names[i]) == 0)
-			return (PgamlSplit) i;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown split \"%s\"", name),
-			 errhint("Allowed are: time, group, random.")));
-	return PGAML_SPLIT_TIME;	/* not reached */
-}
-
 void
 pgaml_request_fill(PgamlTrainRequest *request, const char *model_type, int lookback_days,
 				   Jsonb *hyperparameters, const char *split)
@@ -171,15 +157,15 @@ pgaml_request_fill(PgamlTrainRequest *request, const char *model_type, int lookb
 	pgaml_default_params(model_type ? pgaml_model_type_named(model_type) : pgaml_default_model_type(), &request->params);
 	if (hyperparameters != NULL)
 		parse_hyperparameters(&request->params, hyperparameters);
-	request->split = parse_split(split);
+	pgaml_split_find(split, &request->split);
 }
 
 char *
 pgaml_request_json(const PgamlTrainRequest *request)
 {
-	return psprintf("{\"model_type\": \"%s\", \"lookback_days\": %d, \"hyperparameters\": %s, \"split\": \"%s\"}",
+	return psprintf("{\"model_type\": \"%s\", \"lookback_days\": %d, \"hyperparameters\": %s, \"split\": %s}",
 					pgaml_ml_type_name(request->params.type), request->lookback_days,
-					pgaml_params_json(&request->params), split_names[request->split]);
+					pgaml_params_json(&request->params), pgaml_split_json(&request->split));
 }
 
 /* A member of an object, NULL when it is not there. */
@@ -214,5 +200,14 @@ pgaml_request_parse(PgamlTrainRequest *request, Jsonb *arguments)
 	pgaml_request_fill(request, text_member(arguments, "model_type"),
 					   DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(lookback->val.numeric))),
 					   hyperparameters ? JsonbValueToJsonb(hyperparameters) : NULL,
-					   text_member(arguments, "split"));
+					   pgaml_split_strategy_name(PGAML_SPLIT_TIME));
+	pgaml_split_parse(member(arguments, "split"), &request->split);
+}
+
+PgamlWindow
+pgaml_request_window(const PgamlTrainRequest *request)
+{
+	if (request->split.until != 0)
+		return (PgamlWindow) {.since = request->split.from, .until = request->split.until};
+	return (PgamlWindow) {.since = pgaml_clock_now() - request->lookback_days * USECS_PER_DAY, .until = DT_NOEND};
 }

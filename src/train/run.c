@@ -62,7 +62,7 @@ pgaml_run_read(PgamlTrainRun *run)
 	run->dataset = pgaml_dataset_read(&run->request, run->context);
 	if (run->dataset == NULL)
 		return;
-	pgaml_dataset_split(run->dataset, run->request.split, run->request.params.seed);
+	pgaml_dataset_split(run->dataset, &run->request.split, run->request.params.seed);
 	pgaml_ml_memory_init(&run->memory, run->context, (Size) pgaml_training_memory * 1024);
 }
 

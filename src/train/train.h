@@ -13,18 +13,12 @@
 #include "ml/stages.h"
 #include "registry/ml_adapter.h"
 #include "registry/registry.h"
-
-typedef enum PgamlSplit
-{
-	PGAML_SPLIT_TIME,			/* newest rows held out */
-	PGAML_SPLIT_GROUP,			/* whole statements held out */
-	PGAML_SPLIT_RANDOM
-} PgamlSplit;
+#include "train/split.h"
 
 typedef struct PgamlTrainRequest
 {
 	MlParams	params;
-	int			lookback_days;
+	int			lookback_days;	/* a frozen split says more */
 	PgamlSplit	split;
 	bool		optional;		/* too few rows are no error */
 } PgamlTrainRequest;
@@ -119,6 +113,9 @@ extern void pgaml_request_fill(PgamlTrainRequest *request, const char *model_typ
 extern char *pgaml_request_json(const PgamlTrainRequest *request);
 extern void pgaml_request_parse(PgamlTrainRequest *request, Jsonb *arguments);
 
+/* Which rows it is about: those of a frozen split, else the last lookback_days. */
+extern PgamlWindow pgaml_request_window(const PgamlTrainRequest *request);
+
 /* ERROR when there is no such type. */
 extern MlModelType pgaml_model_type_named(const char *name);
 
@@ -131,8 +128,8 @@ extern MlModelType pgaml_default_model_type(void);
 /* Hyper-parameters of a type when none are given. */
 extern void pgaml_default_params(MlModelType type, MlParams *params);
 
-/* Give every row its part: 60 % train, 20 % calibrate, 20 % test. */
-extern void pgaml_dataset_split(PgamlDataset *dataset, PgamlSplit split, uint64 seed);
+/* Give every row its part: 60 % train, 20 % calibrate, 20 % test where the split does not say else; seed is for plain splits. */
+extern void pgaml_dataset_split(PgamlDataset *dataset, const PgamlSplit *split, uint64 seed);
 
 /* One training run (run.c); everything it allocates is in context. */
 typedef struct PgamlTrainRun

@@ -1,0 +1,119 @@
+-- Named splits, and tuning as far as a session takes part in it.  The worker's part: test/tap/t/521_experiments.pl.
+\set VERBOSITY terse
+SET client_min_messages = warning;
+CREATE EXTENSION pganalytics_ml CASCADE;
+SELECT format('ALTER DATABASE %I SET pganalytics_ml.capture = off', current_database()) \gexec
+\c -
+
+-- 30 statements, 40 executions of each over two days.
+CREATE FUNCTION uniform(key bigint, salt bigint) RETURNS float8 LANGUAGE sql IMMUTABLE AS
+    'SELECT ((hashint8extended(key, salt) & 9007199254740991) + 0.5) / 9007199254740992.0';
+CREATE FUNCTION plan_facts(log_cost float8) RETURNS real[] LANGUAGE sql IMMUTABLE AS
+    'SELECT array_agg(CASE i WHEN 1 THEN log_cost WHEN 3 THEN log_cost / 2 ELSE 1 END ORDER BY i)::real[]
+       FROM generate_series(1, 37) i';
+TRUNCATE pganalytics.statements, pganalytics.execution_samples, pganalytics.statement_recent, pganalytics.statement_history;
+INSERT INTO pganalytics.statements (queryid, origin, first_seen, last_seen, command_tag, plannable, query)
+SELECT k, i.origin, now() - interval '2 days', now(), 'SELECT', true, 'SELECT ' || k
+  FROM generate_series(1, 30) k, pganalytics.installation i;
+INSERT INTO pganalytics.execution_samples
+  (sampled_at, queryid, plan_id, execution_ms, rows, session_id, transaction_no,
+   userid, place, application_hash, weight, active_backends, toplevel, outcome, plan_facts)
+SELECT date_trunc('hour', now()) - interval '2 days' + j * interval '1 hour' + k * interval '1 minute', k, k * 1000,
+       exp(-1 + uniform(k, 1) * 4 + 0.2 * uniform(k * 1000 + j, 2)), 1, 1, j,
+       'postgres'::regrole, 1, 0, 1, 1, true, 'done', plan_facts(uniform(k, 1) * 4)
+  FROM generate_series(1, 30) k, generate_series(1, 40) j;
+
+-- What each part has is told at once.
+SELECT name, strategy, window_end - window_start AS span, train_rows, calibrate_rows, test_rows,
+       train_statements, calibrate_statements, test_statements
+  FROM create_data_split('newest');
+SELECT strategy, train_rows + calibrate_rows + test_rows AS rows,
+       train_statements + calibrate_statements + test_statements AS statements,
+       train_rows BETWEEN 40 AND 1160 AS some
+  FROM create_data_split('statements', 'group', '{0.5,0.25,0.25}', 30, 7);
+SELECT strategy, train_rows + calibrate_rows + test_rows AS rows, train_statements AS statements,
+       train_rows BETWEEN 770 AND 910 AS as_asked, test_rows BETWEEN 120 AND 240 AS as_asked
+  FROM create_data_split('any', 'random', '{0.7,0.15,0.15}');
+SELECT name, strategy, fractions, seed, window_end - window_start AS span, calibrate_from < test_from AS ordered,
+       train_rows + calibrate_rows + test_rows AS rows
+  FROM list_data_splits() ORDER BY name;
+
+-- By group no statement is on both sides; the same seed makes the same split, another one another.
+SELECT (a.train_rows, a.test_rows) = (s.train_rows, s.test_rows) AS same FROM list_data_splits() s,
+       create_data_split('statements again', 'group', '{0.5,0.25,0.25}', 30, 7) a WHERE s.name = 'statements';
+SELECT (a.train_rows, a.test_rows) = (s.train_rows, s.test_rows) AS same FROM list_data_splits() s,
+       create_data_split('other statements', 'group', '{0.5,0.25,0.25}', 30, 8) a WHERE s.name = 'statements';
+
+-- Training on a split: its rows, not those of the last days.
+SELECT status, message LIKE '%; data of %, 1200 samples of 30 statements' AS all_there
+  FROM train_performance_model('linear_regression', split => 'newest', lookback_days => 1);
+SELECT training_samples, calibration_samples, heldout_samples, window_end - window_start < interval '2 days' AS span
+  FROM get_model((SELECT max(model_id) FROM list_models()));
+SELECT arguments #>> '{split,name}' AS name, arguments #>> '{split,strategy}' AS strategy, arguments #> '{split,fractions}' AS fractions,
+       (arguments #>> '{split,until}')::timestamptz = s.window_end AS until, (arguments #>> '{split,test_from}')::timestamptz = s.test_from AS border
+  FROM pganalytics.training_jobs, list_data_splits() s WHERE s.name = 'newest' ORDER BY job_id DESC LIMIT 1;
+
+-- What came later is not part of it; what retention took is told, and the others stay where they were.
+INSERT INTO pganalytics.execution_samples
+  (sampled_at, queryid, plan_id, execution_ms, rows, session_id, transaction_no,
+   userid, place, application_hash, weight, active_backends, toplevel, outcome, plan_facts)
+SELECT clock_timestamp() + j * interval '1 millisecond', 1, 1000, 5, 1, 1, j, 'postgres'::regrole, 1, 0, 1, 1, true, 'done', plan_facts(1)
+  FROM generate_series(1, 50) j;
+CREATE TABLE before AS SELECT * FROM train_performance_model('linear_regression', split => 'newest');
+SELECT count(DISTINCT data_hash) AS hashes, count(DISTINCT model) AS models, count(*) FROM pganalytics.query_performance_models;
+DELETE FROM pganalytics.execution_samples WHERE sampled_at < date_trunc('hour', now()) - interval '2 days' + interval '5 hours';
+SELECT message LIKE '%; data of %, 1080 samples of 30 statements; 120 of 1200 rows of split "newest" are gone' AS told
+  FROM train_performance_model('linear_regression', split => 'newest');
+SELECT training_samples, calibration_samples, heldout_samples FROM get_model((SELECT max(model_id) FROM list_models()));
+SELECT message LIKE '%; 120 of 1200 rows of split "any" are gone' AS told FROM train_performance_model('linear_regression', split => 'any');
+SELECT m.training_samples = s.train_rows - (120 - (s.calibrate_rows - m.calibration_samples) - (s.test_rows - m.heldout_samples)) AS fewer,
+       m.calibration_samples <= s.calibrate_rows AND m.heldout_samples <= s.test_rows AS of_the_same
+  FROM get_model((SELECT max(model_id) FROM list_models())) m, list_data_splits() s WHERE s.name = 'any';
+SELECT message LIKE '%; 120 of 1200 rows of split "statements" are gone' AS told FROM train_performance_model('linear_regression', split => 'statements');
+SELECT m.calibration_samples * 10 = s.calibrate_rows * 9 AND m.heldout_samples * 10 = s.test_rows * 9 AS whole_statements
+  FROM get_model((SELECT max(model_id) FROM list_models())) m, list_data_splits() s WHERE s.name = 'statements';
+
+-- Nothing but sense is accepted.
+\set VERBOSITY default
+SELECT create_data_split('newest');
+SELECT create_data_split('');
+SELECT create_data_split(repeat('x', 64));
+SELECT create_data_split(repeat('ü', 32));
+SELECT create_data_split('group');
+SELECT create_data_split(NULL);
+SELECT create_data_split('x', NULL);
+SELECT create_data_split('x', 'odd');
+SELECT create_data_split('x', fractions => '{0.6,0.4}');
+SELECT create_data_split('x', fractions => '{0.6,0.4,0}');
+SELECT create_data_split('x', fractions => '{0.6,0.2,0.2000001}');
+SELECT create_data_split('x', fractions => '{0.6,0.2,NULL}');
+SELECT create_data_split('x', fractions => '{{0.6,0.2,0.2}}');
+SELECT create_data_split('x', fractions => '{NaN,0.2,0.2}');
+SELECT create_data_split('x', lookback_days => 0);
+SELECT create_data_split('x', fractions => '{0.000001,0.000001,0.999998}', strategy => 'random');
+SELECT * FROM train_performance_model(split => 'odd');
+SELECT drop_data_split('odd');
+BEGIN READ ONLY;
+SELECT create_data_split('x');
+SELECT drop_data_split('newest');
+ROLLBACK;
+SELECT create_data_split(repeat('x', 63)) IS NOT NULL AS created;
+SELECT drop_data_split(repeat('x', 63));
+
+-- A split that is gone is unknown; a job keeps what it was.
+SELECT drop_data_split('any');
+SELECT * FROM train_performance_model(split => 'any');
+SELECT count(*) FROM pganalytics.training_jobs WHERE arguments #>> '{split,name}' = 'any';
+
+-- Readers read, nobody else changes.
+CREATE ROLE experiments_reader IN ROLE pg_monitor;
+SET ROLE experiments_reader;
+SELECT count(*) FROM list_data_splits();
+SELECT create_data_split('mine');
+SELECT drop_data_split('newest');
+RESET ROLE;
+DROP ROLE experiments_reader;
+DELETE FROM pganalytics.execution_samples WHERE sampled_at < clock_timestamp() - interval '2 minutes';
+SELECT * FROM train_performance_model(split => 'newest');
+DELETE FROM pganalytics.execution_samples;
+SELECT create_data_split('empty');
