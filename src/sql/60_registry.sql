@@ -37,6 +37,7 @@ CREATE TABLE pganalytics.query_performance_models (
     model               bytea NOT NULL,         -- src/ml/FORMAT.md
     importance          jsonb,                  -- of the features on held-out rows; NULL: not measured
     feature_statistics  jsonb,                  -- of the features in training; NULL: not known
+    drift_reference     jsonb,                  -- what was usual in training, see src/train/drift_reference.c; NULL: not known
     PRIMARY KEY (model_id, origin)
 );
 CREATE UNIQUE INDEX query_performance_models_production
@@ -60,7 +61,7 @@ SELECT m.model_id, m.origin, m.origin <> i.origin AS restored,
        m.training_samples, m.calibration_samples, m.heldout_samples, m.statements, m.seed, m.data_hash,
        m.metrics, m.calibration, m.training_ms, m.training_bytes, m.extension_version, m.server_version,
        m.created_by, m.created_at, m.staged_at, m.activated_at, m.archived_at, m.predecessor_id, m.arrival,
-       m.rolled_back_at, m.stage_reason, m.features, m.model, m.importance, m.feature_statistics
+       m.rolled_back_at, m.stage_reason, m.features, m.model, m.importance, m.feature_statistics, m.drift_reference
   FROM pganalytics.query_performance_models m CROSS JOIN pganalytics.installation i
  WHERE m.deleted_at IS NULL;
 COMMENT ON VIEW pganalytics.models IS 'models that are not deleted, with the stage that counts here; read them by id with meant, whoever made them';

@@ -84,32 +84,26 @@ add_model(PgamlLive *live, const PgamlLiveModel *model, MemoryContext context)
 	PgamlServing serving;
 
 	pgaml_ml_memory_init(memory, context, 0);
-	if (!pgaml_registry_read(model->model_id, false, &memory->allocator, &serving) || serving.stages == NULL)
+	if (!pgaml_registry_read(model->role == PGAML_LIVE_PRODUCTION ? 0 : model->model_id, false, &memory->allocator, &serving) || serving.stages == NULL)
 		return;
 	live->models[live->nmodels] = *model;
 	live->models[live->nmodels++].stages = serving.stages;
 }
 
-/*
- * The models to ask, that in production first.  That before it left when the
- * present one came, and both moments are written with one reading of the clock.
- */
+/* The models to ask, that in production first. */
 static void
 read_models(PgamlLive *live, MemoryContext context)
 {
 	static const char sql[] =
-		"WITH own AS (SELECT m.* FROM pganalytics.query_performance_models m, pganalytics.installation i "
-		"              WHERE m.origin = i.origin AND m.deleted_at IS NULL), "
-		"     present AS (SELECT * FROM own WHERE stage = 'production') "
-		"(SELECT p.model_id, 0::int8, coalesce(p.activated_at, p.created_at), p.window_end FROM present p) "
+		"SELECT p.model_id, 0::int8 AS role, coalesce(p.activated_at, p.created_at), p.window_end "
+		"  FROM pganalytics.models p WHERE p.stage = 'production' "
 		"UNION ALL "
-		"(SELECT o.model_id, 1, coalesce(o.activated_at, o.created_at), o.window_end FROM own o, present p "
-		"  WHERE o.stage = 'archived' AND o.activated_at < p.activated_at AND o.archived_at = p.activated_at "
-		"    AND p.activated_at > $1 ORDER BY o.model_id DESC LIMIT 1) "
+		"SELECT o.model_id, 1, coalesce(o.activated_at, o.created_at), o.window_end "
+		"  FROM pganalytics.models p JOIN pganalytics.models o ON o.model_id = p.predecessor_id AND o.meant "
+		" WHERE p.stage = 'production' AND p.activated_at > $1 AND o.stage <> 'staging' "
 		"UNION ALL "
-		"(SELECT o.model_id, 2, o.created_at, o.window_end FROM own o "
-		"  WHERE o.stage = 'staging' ORDER BY o.model_id DESC LIMIT 1) "
-		"ORDER BY 2";
+		"SELECT o.model_id, 2, o.staged_at, o.window_end FROM pganalytics.models o WHERE o.stage = 'staging' "
+		"ORDER BY role";
 	Oid			types[] = {TIMESTAMPTZOID};
 	Datum		values[] = {TimestampTzGetDatum(live->until - PGAML_LIVE_PROBATION_DAYS * USECS_PER_DAY)};
 	PgamlLiveModel found[PGAML_LIVE_MODELS] = {{0}};

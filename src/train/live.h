@@ -36,7 +36,7 @@ typedef struct PgamlLiveModel
 {
 	int64		model_id;
 	PgamlLiveRole role;
-	TimestampTz since;			/* it is in production (was; staging: made) */
+	TimestampTz since;			/* it went into production, or into staging */
 	TimestampTz fitted_until;	/* rows that began later are new to it */
 	int64		judged;			/* rows with an error */
 	double	   *error;			/* |log error|; NaN: no answer, or the row is not new to the model */

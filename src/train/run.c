@@ -21,6 +21,7 @@
 #include "features/spec.h"
 #include "registry/registry.h"
 #include "train/promote.h"
+#include "train/drift_reference.h"
 #include "train/train.h"
 
 #define PROGRESS_EVERY	(2 * USECS_PER_SEC)
@@ -110,6 +111,8 @@ explain(PgamlTrainRun *run)
 	CHECK_FOR_INTERRUPTS();
 	run->statistics = pgaml_train_statistics_json(&run->dataset->data, &run->memory.allocator, &stop);
 	CHECK_FOR_INTERRUPTS();
+	run->drift_reference = pgaml_drift_reference_json(run->stages, run->dataset, &stop);
+	CHECK_FOR_INTERRUPTS();
 }
 
 void
@@ -152,6 +155,8 @@ store_model(PgamlTrainRun *run)
 
 	strlcpy(model.data_hash, run->dataset->hash, sizeof(model.data_hash));
 	run->model_id = pgaml_registry_store(&model, &run->version);
+	if (run->drift_reference != NULL)
+		pgaml_drift_reference_store(run->model_id, run->drift_reference);
 }
 
 void

@@ -151,6 +151,7 @@ typedef struct PgamlTrainRun
 	size_t		length;
 	char	   *importance;		/* JSON; NULL: no time or memory left for it */
 	char	   *statistics;		/* likewise */
+	char	   *drift_reference;	/* likewise */
 	double		ms;				/* of the fit */
 	TimestampTz heldout_from;	/* executions that began then or later are new to the model */
 	int64		model_id;

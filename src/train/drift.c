@@ -1,0 +1,226 @@
+/*-------------------------------------------------------------------------
+ * drift.c
+ *		Once an hour: does the model in production still fit what runs?
+ *
+ * Called by the visiting worker and by maintain_models(), in a transaction
+ * that may write.  What a signal means stands in drift_signals.c; here is
+ * what follows from it: rows of drift_signals, an event when a signal crosses
+ * its threshold and when it comes back, and a retraining, at most one a day
+ * per signal and none while one waits or runs.
+ *
+ * A retraining for drift looks back as far as the drift lasts, and a day
+ * more: of a longer window the first 60 % are learnt from, which is what no
+ * longer holds.  Whether its model is any better is found out on held-out
+ * rows, as of any other.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/clock.h"
+#include "base/event.h"
+#include "base/guc.h"
+#include "base/spi_run.h"
+#include "train/drift.h"
+#include "train/drift_signals.h"
+#include "train/drift_truth.h"
+#include "train/queue.h"
+
+#define CHECK_EVERY		USECS_PER_HOUR
+#define LOOKBACK_MAX	90		/* days, of a retraining for drift */
+#define SAMPLES_FACTOR	5		/* on min_training_samples: rows that it should have */
+
+/* A signal as the last check left it. */
+typedef struct Before
+{
+	int64		model_id;		/* 0: there was no check */
+	bool		crossed;
+	TimestampTz since;
+} Before;
+
+/*
+ * Is it time?  Notes the moment if so.  A clock that went back makes it due;
+ * somebody else's check that is under way does not.
+ */
+static bool
+take_turn(void)
+{
+	static const char look[] =
+		"SELECT 1 FROM pganalytics.drift_state "
+		" WHERE checked_at IS NULL OR checked_at <= $1 OR checked_at > $2 FOR UPDATE SKIP LOCKED";
+	static const char note[] = "UPDATE pganalytics.drift_state SET checked_at = $2";
+	TimestampTz now = pgaml_clock_now();
+	Oid			types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		values[] = {TimestampTzGetDatum(now - CHECK_EVERY), TimestampTzGetDatum(now)};
+
+	if (pgaml_spi_exec(look, 2, types, values, NULL, false) == 0)
+		return false;
+	pgaml_spi_exec(note, 2, types, values, NULL, false);
+	return true;
+}
+
+static void
+read_before(const char *signal, Before *out)
+{
+	static const char sql[] = "SELECT model_id, crossed, since FROM pganalytics.drift_signals WHERE signal = $1";
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(signal)};
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	Datum		since;
+	bool		isnull;
+
+	memset(out, 0, sizeof(*out));
+	if (pgaml_spi_exec(sql, 1, types, values, NULL, false) == 0)
+		return;
+	tuple = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	out->model_id = pgaml_row_int8(tuple, desc, 1, 0);
+	out->crossed = DatumGetBool(SPI_getbinval(tuple, desc, 2, &isnull));
+	since = SPI_getbinval(tuple, desc, 3, &isnull);
+	out->since = isnull ? 0 : DatumGetTimestampTz(since);
+}
+
+static void
+write_signal(const char *signal, int64 model_id, const PgamlSignalValue *value, TimestampTz since)
+{
+	static const char sql[] =
+		"INSERT INTO pganalytics.drift_signals AS d (signal, model_id, value, threshold, crossed, since, checked_at, detail) "
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb) "
+		"ON CONFLICT (signal) DO UPDATE SET model_id = excluded.model_id, value = excluded.value, "
+		"  threshold = excluded.threshold, crossed = excluded.crossed, since = excluded.since, "
+		"  checked_at = excluded.checked_at, detail = excluded.detail";
+	Oid			types[] = {TEXTOID, INT8OID, FLOAT8OID, FLOAT8OID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID};
+	Datum		values[] = {
+		CStringGetTextDatum(signal), Int64GetDatum(model_id), Float8GetDatum(value->value),
+		Float8GetDatum(value->threshold), BoolGetDatum(value->crossed), TimestampTzGetDatum(since),
+		TimestampTzGetDatum(pgaml_clock_now()), CStringGetTextDatum(value->detail)
+	};
+	char		nulls[] = {
+		' ', ' ', isnan(value->value) ? 'n' : ' ', isnan(value->threshold) ? 'n' : ' ', ' ',
+		since == 0 ? 'n' : ' ', ' ', ' ', '\0'
+	};
+
+	pgaml_spi_exec(sql, lengthof(types), types, values, nulls, false);
+}
+
+/* Was a retraining asked for because of this within a day? */
+static bool
+asked_today(const char *reason)
+{
+	static const char sql[] =
+		"SELECT FROM pganalytics.training_jobs WHERE reason = $1 AND requested_at > $2 LIMIT 1";
+	Oid			types[] = {TEXTOID, TIMESTAMPTZOID};
+	Datum		values[] = {CStringGetTextDatum(reason), TimestampTzGetDatum(pgaml_clock_now() - USECS_PER_DAY)};
+
+	return pgaml_spi_exec(sql, 2, types, values, NULL, false) > 0;
+}
+
+/* Days to look back: as long as it lasts and one more, but enough rows. */
+static int
+lookback_days(TimestampTz since, const PgamlLive *live)
+{
+	double		days = floor((double) (pgaml_clock_now() - since) / USECS_PER_DAY) + 1.0;
+	double		rows_a_day = (double) live->rows->seen / ((double) (live->until - live->from) / USECS_PER_DAY);
+
+	days = Max(days, ceil(SAMPLES_FACTOR * pgaml_min_training_samples / Max(rows_a_day, 1e-3)));
+	return (int) Min(days, LOOKBACK_MAX);
+}
+
+static void
+retrain(const char *signal, TimestampTz since, const PgamlLive *live)
+{
+	char	   *reason = psprintf("drift: %s", signal);
+	PgamlTrainRequest request;
+
+	if (pgaml_queue_busy("train") || asked_today(reason))
+		return;
+	pgaml_request_fill(&request, NULL, lookback_days(since, live), NULL, "time");
+	(void) pgaml_queue_add("train", pgaml_request_json(&request), reason, GetUserId());
+}
+
+/* One signal of the model in production: what it is now, and what follows. */
+static void
+handle(const char *signal, const PgamlSignalValue *value, int64 model_id, const PgamlLive *live)
+{
+	TimestampTz now = pgaml_clock_now();
+	TimestampTz since;
+	Before		before;
+
+	read_before(signal, &before);
+	since = before.model_id == model_id && before.crossed == value->crossed ? before.since : now;
+	write_signal(signal, model_id, value, since);
+	if (value->crossed && !(before.crossed && before.model_id == model_id))
+		pgaml_event_write("drift", model_id, 0,
+						  psprintf("%s is %.4g, its threshold %.4g", signal, value->value, value->threshold),
+						  value->detail);
+	if (before.crossed && !value->crossed)
+		pgaml_event_write("drift_over", model_id, 0,
+						  before.model_id != model_id ?
+						  psprintf("%s: model " INT64_FORMAT " has taken the place of model " INT64_FORMAT, signal,
+								   model_id, before.model_id) :
+						  isnan(value->value) ? psprintf("%s cannot be judged any more", signal) :
+						  psprintf("%s is %.4g, its threshold %.4g", signal, value->value, value->threshold),
+						  value->detail);
+	if (value->crossed && live != NULL)
+		retrain(signal, since, live);
+}
+
+static int64
+production_model(void)
+{
+	static const char sql[] =
+		"SELECT m.model_id FROM pganalytics.models m WHERE m.stage = 'production'";
+
+	return pgaml_spi_run(sql, false) > 0 ? pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0) : 0;
+}
+
+/* Without a model there is nothing to say: model_drift() says so. */
+static void
+check(MemoryContext context)
+{
+	PgamlSignalValue values[PGAML_SIGNAL_COUNT];
+	PgamlDriftReference *reference;
+	int64		model_id = production_model();
+	const char *why;
+	PgamlLive  *live;
+
+	if (model_id == 0)
+	{
+		pgaml_spi_run("DELETE FROM pganalytics.drift_signals", false);
+		return;
+	}
+	live = pgaml_live_read(context, &why);
+	reference = pgaml_drift_reference_read(model_id);
+	if (live == NULL)
+		pgaml_drift_unknown(why, values);
+	else if (reference == NULL)
+		pgaml_drift_unknown("what was usual in training is not kept with the model", values);
+	else
+		pgaml_drift_measure(live, reference, values);
+	for (int i = 0; i < PGAML_SIGNAL_COUNT; i++)
+		handle(pgaml_signal_names[i], &values[i], model_id, live);
+	if (live != NULL)
+		pgaml_drift_write_truth(live);
+}
+
+bool
+pgaml_drift_check(void)
+{
+	MemoryContext context;
+	MemoryContext old;
+
+	if (!take_turn())
+		return false;
+	context = AllocSetContextCreate(CurrentMemoryContext, "pganalytics_ml drift", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	check(context);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return true;
+}
