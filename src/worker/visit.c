@@ -37,6 +37,7 @@
 #include "base/spi_run.h"
 #include "capture/capture.h"
 #include "history/history.h"
+#include "train/drift.h"
 #include "worker/schedule_core.h"
 #include "worker/worker.h"
 #include "worker/worker_internal.h"
@@ -192,6 +193,12 @@ retire_step(void)
 	pgaml_history_retire();
 }
 
+static void
+drift_step(void)
+{
+	(void) pgaml_drift_check();
+}
+
 static const VisitStep check_step = {
 	"pganalytics_ml: looking for the extension", "begin a visit", NULL
 };
@@ -202,6 +209,7 @@ static const VisitStep steps[] = {
 	{"pganalytics_ml: reading statement texts", "read statement texts", texts_step},
 	{"pganalytics_ml: storing captured executions", "store captured executions", drain_step},
 	{"pganalytics_ml: deleting what is too old", "delete what is too old", retire_step},
+	{"pganalytics_ml: looking for drift", "look for drift", drift_step},
 };
 
 StaticAssertDecl(lengthof(steps) <= PGAML_VISIT_STEPS, "the directory must have room for every step");
