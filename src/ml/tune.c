@@ -26,7 +26,9 @@ typedef struct Run
 	double		stop_at;		/* wall ms after which the present step is broken off; infinite: none */
 	double		full_ms;		/* longest wall time of one trial that was measured in full */
 	bool		late;			/* stop_at was passed */
-	double		progress;		/* 0..1 of the trials */
+	double		progress;		/* 0..1 of the study */
+	double		step_from;		/* progress at which the present step begins */
+	double		step_to;		/* ... and at which it ends */
 } Run;
 
 static double
@@ -62,7 +64,7 @@ step_should_stop(void *state, double progress)
 {
 	Run		   *run = state;
 
-	(void) progress;			/* of one step: the study tells its own */
+	run->progress = fmin(run->step_from + (run->step_to - run->step_from) * fmax(progress, 0.0), run->step_to);
 	run->late |= wall_ms(run) >= run->stop_at;
 	return run->late || is_stopped(run);
 }
@@ -77,6 +79,16 @@ set_search_end(Run *run)
 	double		keep = run->study->options.n_confirm > 0 ? KEEP_TRIALS * run->full_ms : 0.0;
 
 	run->stop_at = limit > 0.0 ? run->started + fmax(limit - keep, 0.0) : INFINITY;
+}
+
+/* The next measurement is step i of all that this trial, or this confirmation, takes. */
+static void
+place_step(Run *run, double turn, int32_t i, int32_t all)
+{
+	double		turns = run->study->options.n_trials + 1.0;	/* the last one is to confirm */
+
+	run->step_from = (turn + (double) i / all) / turns;
+	run->step_to = (turn + (i + 1.0) / all) / turns;
 }
 
 /*
@@ -145,6 +157,7 @@ run_trial(Run *run, MlTrial *trial)
 			return status;
 		if (prune)
 			return finish(run, trial, ML_TRIAL_PRUNED);
+		place_step(run, trial->number, trial->nvalues, all);
 		status = measure(run, trial, &step, &value);
 		if (status != ML_OK)
 			return status;
@@ -201,7 +214,6 @@ search(Run *run)
 	{
 		MlTrial    *trial;
 
-		run->progress = (double) study->ntrials / (study->options.n_trials + 1);
 		if (wall_ms(run) >= run->stop_at)
 		{
 			study->end = ML_STUDY_TIME;
@@ -250,6 +262,7 @@ confirm(Run *run, const int32_t *numbers, int32_t n)
 			};
 			double		value;
 
+			place_step(run, options->n_trials, i * options->nsteps + trial->nconfirm, n * options->nsteps);
 			status = measure(run, trial, &step, &value);
 			if (status != ML_OK || isnan(value))
 				break;
@@ -281,7 +294,6 @@ choose(Run *run)
 	if (numbers == NULL)
 		return pgaml_ml_nomem(run->error, "tune");
 	n = pgaml_ml_tune_candidates(study, numbers);
-	run->progress = (double) study->options.n_trials / (study->options.n_trials + 1);
 	if (n > 1 && study->options.n_confirm > 0)
 		status = confirm(run, numbers, n);
 	if (status == ML_OK && n > 0)

@@ -11,6 +11,7 @@
 
 #include <math.h>
 
+#include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
 
 #include "features/spec.h"
@@ -144,7 +145,7 @@ pgaml_params_json(const MlParams *params)
 		if (text != NULL)
 			appendStringInfo(&out, "\"%s\": \"%s\"", name, text);
 		else
-			append_number(&out, name, value, true);
+			appendStringInfo(&out, "\"%s\": %s", name, double_to_shortest_decimal(value));	/* it is read back */
 	}
 	appendStringInfoString(&out, "}");
 	return out.data;

@@ -12,12 +12,12 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
-#include "utils/float.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
@@ -127,8 +127,8 @@ pgaml_split_json(const PgamlSplit *split)
 	appendStringInfoString(&out, "{\"name\": ");
 	escape_json(&out, split->name);
 	appendStringInfo(&out, ", \"strategy\": \"%s\", \"fractions\": [%s, %s, %s], \"seed\": " INT64_FORMAT
-					 ", \"rows\": " INT64_FORMAT, strategy_names[split->strategy], float8out_internal(split->fractions[0]),
-					 float8out_internal(split->fractions[1]), float8out_internal(split->fractions[2]), (int64) split->seed, split->rows);
+					 ", \"rows\": " INT64_FORMAT, strategy_names[split->strategy], double_to_shortest_decimal(split->fractions[0]),
+					 double_to_shortest_decimal(split->fractions[1]), double_to_shortest_decimal(split->fractions[2]), (int64) split->seed, split->rows);
 	append_moment(&out, "from", split->from);
 	append_moment(&out, "until", split->until);
 	append_moment(&out, "calibrate_from", split->calibrate_from);

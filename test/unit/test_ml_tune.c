@@ -29,6 +29,7 @@ typedef struct Fake
 	double		now;			/* ms */
 	double		ms_per_step;
 	bool		stopped;
+	double		progress;		/* as told last */
 } Fake;
 
 static MlStatus
@@ -60,8 +61,11 @@ fake_measure(void *state, const MlParams *params, const MlTuneStep *step,
 static bool
 fake_should_stop(void *state, double progress)
 {
-	assert_true(progress >= 0.0 && progress <= 1.0);
-	return ((Fake *) state)->stopped;
+	Fake	   *fake = state;
+
+	assert_true(progress >= fake->progress && progress <= 1.0);
+	fake->progress = progress;
+	return fake->stopped;
 }
 
 static double
@@ -83,6 +87,7 @@ tune(MlStudy *study, Fake *fake, const MlAllocator *allocator, MlError *error)
 	MlTuneWatch watch = {.wall_ms = fake_wall, .cpu_ms = fake_cpu, .state = fake};
 	MlStop		stop = {fake_should_stop, fake};
 
+	fake->progress = 0.0;
 	return pgaml_ml_tune(study, &objective, &watch, allocator, &stop, error);
 }
 
