@@ -203,6 +203,8 @@ static const VisitStep check_step = {
 	"pganalytics_ml: looking for the extension", "begin a visit", NULL
 };
 
+#define SCHEDULE_EVERY	30		/* s; well under the period of visits, so that none is missed by a hair */
+
 /* What a visit does, in this order.  A reload of the configuration makes all of it due. */
 static const VisitStep steps[] = {
 	{"pganalytics_ml: collecting statistics", "collect statistics", collect_step},
@@ -210,6 +212,7 @@ static const VisitStep steps[] = {
 	{"pganalytics_ml: storing captured executions", "store captured executions", drain_step},
 	{"pganalytics_ml: deleting what is too old", "delete what is too old", retire_step},
 	{"pganalytics_ml: looking for drift", "look for drift", drift_step},
+	{"pganalytics_ml: looking whether training is due", "look whether training is due", pgaml_schedule_visit, SCHEDULE_EVERY},
 };
 
 StaticAssertDecl(lengthof(steps) <= PGAML_VISIT_STEPS, "the directory must have room for every step");

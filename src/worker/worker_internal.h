@@ -63,4 +63,22 @@ extern void pgaml_turn_init(void);
 extern void pgaml_turn_forget_answers(void);
 extern long pgaml_turn_take(void);
 
+/*
+ * schedule.c, inside an open SPI bracket: is a retraining to begin now?  Then
+ * the caller begins it in this transaction, which keeps others from it, and
+ * says so.  Otherwise *why says why not, and what is put off is noted.
+ */
+struct PgamlTrainRequest;
+extern bool pgaml_schedule_due(char **why);
+extern void pgaml_schedule_begun(int64 job_id);
+
+/* What it asks for; outside of a bracket too. */
+extern void pgaml_schedule_request(struct PgamlTrainRequest *request);
+
+/* Begin it: put it into the queue; returns job_id. */
+extern int64 pgaml_schedule_queue(void);
+
+/* The step of a visit. */
+extern void pgaml_schedule_visit(void);
+
 #endif							/* PGAML_WORKER_INTERNAL_H */

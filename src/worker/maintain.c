@@ -1,0 +1,167 @@
+/*-------------------------------------------------------------------------
+ * maintain.c
+ *		maintain_models(): what the visits do for models, by hand.
+ *
+ * One row per step.  Without preload there are no visits and no workers: then
+ * whoever calls collect_statements() and this function regularly does their
+ * work, and a training that is due runs in the session when the caller waits
+ * for it.  A training that fails is noted as a failed job, as a worker would,
+ * and is due again after retrain_interval.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "base/clock.h"
+#include "base/export.h"
+#include "base/shmem.h"
+#include "base/spi_run.h"
+#include "train/train.h"
+#include "worker/worker_internal.h"
+
+PGAML_FUNCTION_INFO_V1(pgaml_maintain_models);
+
+/* A training in this session, and how it ended. */
+typedef struct Training
+{
+	PgamlTrainRun run;
+	PgamlTrainRequest request;
+	TimestampTz started_at;
+	int64		job_id;
+	ErrorData  *error;			/* NULL: it completed */
+} Training;
+
+static void
+require_writable(void)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot maintain models during recovery"),
+				 errhint("Call maintain_models() on the primary; a standby serves the models made there.")));
+	PreventCommandIfReadOnly("maintain_models()");
+}
+
+static void
+put_row(ReturnSetInfo *rsinfo, const char *step, const char *result)
+{
+	Datum		values[] = {CStringGetTextDatum(step), CStringGetTextDatum(result)};
+	bool		nulls[] = {false, false};
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+/*
+ * Train in a subtransaction.  An error is kept in training, in the caller's
+ * context, but for the user's own cancel, which goes on.
+ */
+static void
+train_guarded(Training *training)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(caller, "pganalytics_ml training", ALLOCSET_DEFAULT_SIZES);
+	ResourceOwner owner = CurrentResourceOwner;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		training->job_id = pgaml_train_here(&training->run, &training->request, "schedule", context);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(caller);
+		training->error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(caller);
+		CurrentResourceOwner = owner;
+		if (training->error->sqlerrcode == ERRCODE_QUERY_CANCELED && !training->run.too_late)
+			ReThrowError(training->error);
+	}
+	PG_END_TRY();
+}
+
+/* Inside the bracket: a job that failed; returns its number. */
+static int64
+store_failure(const Training *training)
+{
+	static const char sql[] =
+		"INSERT INTO pganalytics.training_jobs (kind, arguments, status, reason, attempt, error, requested_by, "
+		"                                       requested_at, started_at, finished_at, worker_pid) "
+		"VALUES ('train', $1::jsonb, 'failed', 'schedule', 1, $2, $3, $4, $4, $5, $6) RETURNING job_id";
+	Oid			types[] = {TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID};
+	Datum		values[] = {
+		CStringGetTextDatum(pgaml_request_json(&training->request)), CStringGetTextDatum(training->error->message),
+		ObjectIdGetDatum(training->run.userid), TimestampTzGetDatum(training->started_at),
+		TimestampTzGetDatum(pgaml_clock_now()), Int32GetDatum(MyProcPid)
+	};
+
+	pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
+	return pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
+}
+
+/* Outside of a bracket: train now; returns what came of it. */
+static char *
+train_now(void)
+{
+	Training   *training = palloc0(sizeof(Training));
+	PgamlSpi	spi;
+
+	pgaml_schedule_request(&training->request);
+	training->started_at = pgaml_clock_now();
+	train_guarded(training);
+	pgaml_spi_open(&spi);
+	if (training->error != NULL)
+		training->job_id = store_failure(training);
+	pgaml_schedule_begun(training->job_id);
+	pgaml_spi_close(&spi);
+	if (training->error != NULL)
+		return psprintf("job " INT64_FORMAT " failed: %s", training->job_id, training->error->message);
+	return psprintf("job " INT64_FORMAT " completed: %s", training->job_id, training->run.message);
+}
+
+/* What is to be done about a retraining; returns what was. */
+static char *
+retrain(bool wait)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	bool		due;
+	char	   *why;
+	char	   *result = NULL;
+	PgamlSpi	spi;
+
+	pgaml_spi_open(&spi);
+	due = pgaml_schedule_due(&why);
+	if (!due)
+		result = MemoryContextStrdup(caller, why);
+	else if (!wait && pgaml_shared != NULL)
+		result = MemoryContextStrdup(caller, psprintf("queued as job " INT64_FORMAT, pgaml_schedule_queue()));
+	else if (!wait)
+		result = MemoryContextStrdup(caller, "due, but not queued: pganalytics_ml is not in shared_preload_libraries, "
+									 "so no worker would train; call maintain_models(wait => true)");
+	pgaml_spi_close(&spi);
+	return result != NULL ? result : train_now();
+}
+
+/* maintain_models(wait boolean) RETURNS TABLE (step text, result text) */
+Datum
+pgaml_maintain_models(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	require_writable();
+	InitMaterializedSRF(fcinfo, 0);
+	put_row(rsinfo, "retrain", retrain(PG_GETARG_BOOL(0)));
+	return (Datum) 0;
+}
