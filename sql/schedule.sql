@@ -100,7 +100,7 @@ RESET pganalytics_ml.overhead_budget;
 
 -- An event for each change of the reason, not for each visit.
 SELECT kind, model_id, regexp_replace(regexp_replace(message, ': \d+ of', ': n of'), '\d{4}-.*', 'then') AS message
-  FROM recent_events() ORDER BY event_id;
+  FROM recent_events() WHERE kind = 'retrain_skipped' ORDER BY event_id;
 
 -- The row comes back when somebody deletes it.
 DELETE FROM pganalytics.training_schedule;
