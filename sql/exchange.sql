@@ -128,12 +128,12 @@ SELECT import_model(export_model(4));
 SELECT a.metrics = b.metrics AS same_metrics, a.calibration = b.calibration AS same_calibration FROM get_model(4) a, get_model(5) b;
 
 -- Trained here, it goes out as departures and comes back as native only.
-SELECT model_type, status FROM (SELECT 'random_forest' AS model_type, (train_performance_model('random_forest', hyperparameters => '{"n_trees": 5}')).status) t;
+SELECT model_type, status FROM (SELECT 'random_forest' AS model_type, (train_performance_model('random_forest', hyperparameters => '{"n_trees": 5}', wait => true)).status) t;
 SELECT j #> '{learner,attributes}' AS attributes, jsonb_array_length(j #> '{learner,gradient_booster,model,trees}') AS trees
   FROM (SELECT convert_from(export_model(max(model_id), 'xgboost-json'), 'UTF8')::jsonb AS j FROM list_models()) x;
 SELECT import_model(export_model(max(model_id), 'xgboost-json'), 'xgboost-json') FROM list_models();
 SELECT import_model(export_model(max(model_id))) FROM list_models();
-SELECT status FROM train_performance_model('linear_regression');
+SELECT status FROM train_performance_model('linear_regression', wait => true);
 SELECT export_model(max(model_id), 'xgboost-json') FROM list_models();
 
 -- Rights.

@@ -45,7 +45,7 @@ SELECT rank, part, feature, abs(ln(value) - contribution_log) < 1e-12 AS log_of_
   FROM explain_prediction(1);
 SELECT * FROM explain_prediction(75);
 
-SELECT status FROM train_performance_model('gradient_boosting', split => 'group');
+SELECT status FROM train_performance_model('gradient_boosting', split => 'group', wait => true);
 SELECT model_id FROM list_models();
 
 -- Whatever answers: contributions add up, factors multiply to the prediction, order and ranks are right.
@@ -91,7 +91,7 @@ SELECT importance ->> 'part' AS part, (importance ->> 'rows')::int > 100 AS "row
 -- The report agrees with SQL over the rows that trained: the oldest 60 of each statement.
 TRUNCATE pganalytics.statement_history;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
-SELECT status FROM train_performance_model('decision_tree');
+SELECT status FROM train_performance_model('decision_tree', wait => true);
 COMMIT;
 SELECT training_samples FROM list_models() WHERE model_id = 2;
 WITH known AS (
@@ -133,7 +133,7 @@ DO $$
 DECLARE t text;
 BEGIN
     FOREACH t IN ARRAY ARRAY['linear_regression', 'decision_tree', 'random_forest', 'gradient_boosting'] LOOP
-        PERFORM train_performance_model(t, split => 'group');
+        PERFORM train_performance_model(t, split => 'group', wait => true);
         PERFORM activate_model((SELECT max(model_id) FROM list_models()));
         INSERT INTO checked SELECT t, max(off) < 1e-9 FROM (SELECT abs(sum(contribution_log) - ln(ms)) AS off FROM explained GROUP BY queryid, ms) s;
     END LOOP;

@@ -51,7 +51,7 @@ SELECT source, model_version IS NULL AS no_model, confidence_score,
   FROM predict_query_execution(1);
 
 SELECT status, message LIKE 'model 1 (gradient_boosting, version 1), in production: median q-error %' AS told
-  FROM train_performance_model();
+  FROM train_performance_model(wait => true);
 SELECT model_id, model_type, version, stage, training_samples BETWEEN 12000 AND 12010 AS samples, statements >= 40 AS statements, r_squared > 0.9 AS r2 FROM list_models();
 
 -- Every prediction is near the truth; the interval holds 90 % of executions nobody has seen, as far as forty intervals can tell.
@@ -80,7 +80,7 @@ SELECT bool_and((metrics #>> '{serving,q50}')::float8 <= 1.02 * (metrics #>> ARR
 
 -- Same rows, same seed: the same bytes, whatever the type.
 SELECT count(*) FROM (VALUES ('linear_regression'), ('decision_tree'), ('random_forest'), ('gradient_boosting')) v(t),
-       LATERAL train_performance_model(t) a, LATERAL train_performance_model(t) b;
+       LATERAL train_performance_model(t, wait => true) a, LATERAL train_performance_model(t, wait => true) b;
 SELECT model_type, count(*), count(DISTINCT model) AS distinct_bytes, count(DISTINCT data_hash) AS hashes
   FROM pganalytics.query_performance_models GROUP BY model_type ORDER BY model_type;
 SELECT count(*) FROM pganalytics.query_performance_models WHERE stage = 'production';
@@ -93,7 +93,7 @@ SELECT model_type, hyperparameters ->> 'loss' AS loss, jsonb_array_length(metric
   FROM pganalytics.query_performance_models GROUP BY 1, 2, 3, 4, metrics ORDER BY 1, 2 LIMIT 4;
 BEGIN;
 SELECT status FROM train_performance_model('gradient_boosting', hyperparameters =>
-  '{"loss": "quantile", "quantile": 0.9, "early_stopping_rounds": 5, "n_trees": 20, "monotone": 1}');
+  '{"loss": "quantile", "quantile": 0.9, "early_stopping_rounds": 5, "n_trees": 20, "monotone": 1}', wait => true);
 SELECT hyperparameters ->> 'loss' AS loss, (hyperparameters ->> 'quantile')::float8 AS quantile
   FROM pganalytics.query_performance_models ORDER BY model_id DESC LIMIT 1;
 ROLLBACK;
@@ -158,7 +158,6 @@ SELECT * FROM train_performance_model(hyperparameters => '[1]');
 SELECT * FROM train_performance_model(hyperparameters => '{"seed": 1.5}');
 SELECT * FROM train_performance_model(hyperparameters => NULL);
 SELECT * FROM train_performance_model(split => 'odd');
-SELECT * FROM train_performance_model(wait => false);
 BEGIN READ ONLY;
 SELECT * FROM train_performance_model();
 ROLLBACK;
@@ -167,7 +166,7 @@ ROLLBACK;
 SET client_min_messages = warning;
 SET statement_timeout = '1s';
 DO $$ BEGIN
-    PERFORM train_performance_model('random_forest', 90, '{"n_trees": 10000}');
+    PERFORM train_performance_model('random_forest', 90, '{"n_trees": 10000}', wait => true);
 EXCEPTION WHEN query_canceled THEN RAISE WARNING 'cancelled';
 END $$;
 RESET statement_timeout;
@@ -185,7 +184,7 @@ INSERT INTO pganalytics.execution_samples
 SELECT now() - interval '1 hour' + sum(ms) OVER (PARTITION BY k ORDER BY j) * interval '1 millisecond', 100 + k, 1, ms, 1, 1, j,
        'postgres'::regrole, 1, 0, 1, 1, true, 'done', plan_facts(1)
   FROM (SELECT k, j, exp(7 + 0.8 * normal(k * 1000 + j, 7)) AS ms FROM generate_series(1, 5) k, generate_series(1, 300) j) e;
-SELECT job_id IS NOT NULL AS trained FROM train_performance_model();
+SELECT job_id IS NOT NULL AS trained FROM train_performance_model(wait => true);
 SELECT (m.metrics #>> '{stages,model_warm,mae}')::float8 > 0.5 AS noise
   FROM pganalytics.query_performance_models m ORDER BY model_id DESC LIMIT 1;
 ROLLBACK;
@@ -207,7 +206,7 @@ SELECT predict_query_time(1) > 0 AS predicted;
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION train_performance_model TO learn_nobody;
 SET ROLE learn_nobody;
-SELECT status FROM train_performance_model('linear_regression');
+SELECT status FROM train_performance_model('linear_regression', wait => true);
 RESET ROLE;
 DROP OWNED BY learn_nobody;
 DROP ROLE learn_nobody, learn_reader;
@@ -218,4 +217,4 @@ DELETE FROM pganalytics.execution_samples WHERE queryid > 1 OR sampled_at NOT IN
 DELETE FROM pganalytics.statement_recent;
 SELECT * FROM train_performance_model();
 DELETE FROM pganalytics.execution_samples;
-SELECT * FROM train_performance_model();
+SELECT * FROM train_performance_model(wait => true);

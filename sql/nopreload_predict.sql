@@ -36,7 +36,7 @@ SELECT q, date_bin('1 hour', now(), '2000-01-01 00:00:00+00') - make_interval(ho
        0, 0, 0, 0, 0, 0, 0, 0, 0, 3600, true, origin
   FROM pganalytics.installation, generate_series(1, 10) q, generate_series(1, 90) h,
        LATERAL (SELECT exp(0.1 * sin(q * 7 + h * 13)) AS f) n;
-SELECT status FROM train_performance_model();
+SELECT status FROM train_performance_model(wait => true);
 -- mean m and coefficient of variation 0.5 make a median of m / sqrt(1.25)
 SELECT q, source IN ('history', 'model') AS answered, abs(ln(predicted_execution_time_ms) - ln(q / sqrt(1.25))) < 0.1 AS near, abs(ln(expected_time_ms) - ln(q)) < 0.1 AS mean,
        lower_bound_ms > 0 AND lower_bound_ms < predicted_execution_time_ms AS bound, reason

@@ -29,6 +29,7 @@ int			pgaml_capture_ring_size = 8192;
 int			pgaml_collect_interval = 60;
 int			pgaml_history_retention = 400 * MINUTES_PER_DAY;
 int			pgaml_jobs_retention = 90 * MINUTES_PER_DAY;
+int			pgaml_max_concurrent_training = 1;
 int			pgaml_max_statements = 20000;
 int			pgaml_max_workers = 2;
 int			pgaml_min_training_samples = 100;
@@ -107,6 +108,10 @@ define_postmaster_settings(void)
 	define_int("pganalytics_ml.capture_ring_size",
 			   "Number of captured executions that wait in shared memory for a worker.",
 			   &pgaml_capture_ring_size, PGAML_RING_SIZE_MIN, PGAML_RING_SIZE_MAX,
+			   PGC_POSTMASTER, 0, NULL);
+	define_int("pganalytics_ml.max_concurrent_training",
+			   "Number of training jobs that may run at the same time, all databases together.",
+			   &pgaml_max_concurrent_training, PGAML_CONCURRENT_MIN, PGAML_CONCURRENT_MAX,
 			   PGC_POSTMASTER, 0, NULL);
 	define_int("pganalytics_ml.max_workers",
 			   "Number of workers that may visit databases at the same time.",

@@ -14,6 +14,8 @@
 #define PGAML_RING_SIZE_MAX			1048576
 #define PGAML_WORKERS_MIN			1
 #define PGAML_WORKERS_MAX			16
+#define PGAML_CONCURRENT_MIN		1
+#define PGAML_CONCURRENT_MAX		16
 #define PGAML_MIN_TRAINING_SAMPLES	20	/* the least a model may be built on */
 
 typedef enum PgamlRetrainModel
@@ -31,6 +33,7 @@ extern int	pgaml_capture_ring_size;	/* records */
 extern int	pgaml_collect_interval; /* s */
 extern int	pgaml_history_retention;	/* min */
 extern int	pgaml_jobs_retention;	/* min */
+extern int	pgaml_max_concurrent_training;	/* training workers at once */
 extern int	pgaml_max_statements;	/* distinct queryids per database */
 extern int	pgaml_max_workers;	/* visiting workers at once */
 extern int	pgaml_min_training_samples;

@@ -3,7 +3,8 @@
  *		Layout of every shared structure, and the order of locks.
  *
  * LOCK ORDER.  There are two LWLocks and they are never held together:
- *	1. PgamlShared.lock		the directory of databases and worker slots
+ *	1. PgamlShared.lock		the directory of databases, worker slots and
+ *							training slots
  *	2. PgamlShared.facts_lock	the table of statement facts; hooks take it
  *							conditionally and give up when it is not free
  * Hold either over copying only: no palloc of unknown size, no ereport, no
@@ -30,6 +31,8 @@
 #define PGAML_MAX_DATABASES 256 /* databases with the extension whose statements are captured */
 
 #define PGAML_VISIT_STEPS	12	/* room for steps of a visit that are due, fail and back off apart */
+#define PGAML_TRAINING_MAX	16	/* training workers that a server may have at once */
+#define PGAML_JOB_KIND_LEN	16	/* bytes of the kind of a job, with the terminating zero */
 #define PGAML_ERROR_LEN		192 /* bytes kept of an error message, with the terminating zero */
 
 /* How one step of the visits to a database fares. */
@@ -52,6 +55,14 @@ typedef struct PgamlDatabase
 	PgamlStepState steps[PGAML_VISIT_STEPS];
 	TimestampTz error_at;		/* of last_error; 0: never failed */
 	char		last_error[PGAML_ERROR_LEN];	/* ASCII */
+
+	/* its training jobs; see base/training.h */
+	TimestampTz jobs_due;		/* when one that nobody has taken may start; 0: there is none */
+	uint64		jobs_serial;	/* changes with every job that is announced */
+	TimestampTz jobs_served;	/* when a worker took or left one last; 0: never */
+	int32		jobs_failures;	/* training workers in a row that did not get to the jobs */
+	TimestampTz jobs_retry_at;	/* after such a failure: no worker before */
+	int64		jobs_overdue;	/* job whose worker the launcher ended because of its time; 0 */
 } PgamlDatabase;
 
 typedef enum PgamlWorkerState
@@ -77,6 +88,34 @@ typedef struct PgamlWorkerSlot
 	TimestampTz started_at;
 } PgamlWorkerSlot;
 
+/* Why a training worker was interrupted. */
+typedef enum PgamlJobStop
+{
+	PGAML_STOP_NONE,
+	PGAML_STOP_WANTED,			/* somebody waits for the database to be left */
+	PGAML_STOP_CANCELLED		/* cancel_training() */
+} PgamlJobStop;
+
+/* A training worker and the job it is at. */
+typedef struct PgamlTrainingSlot
+{
+	PgamlWorkerState state;
+	Oid			dbid;
+	int			pid;			/* 0 until it runs */
+	uint32		serial;			/* tells this use of the slot from an earlier one */
+	bool		succeeded;		/* it left by itself, having looked at the queue */
+	bool		ended;			/* the launcher has ended it because of its time */
+	TimestampTz started_at;		/* of the process */
+	int64		job_id;			/* 0: between two jobs */
+	char		kind[PGAML_JOB_KIND_LEN];
+	PgamlJobStop stop;
+	TimestampTz job_started_at; /* real clock, like deadline */
+	TimestampTz deadline;		/* when the launcher ends the process */
+	double		progress;		/* 0..1 */
+	int64		rows_read;
+	int32		trees_grown;
+} PgamlTrainingSlot;
+
 typedef struct PgamlShared
 {
 	/* immutable after start */
@@ -90,6 +129,8 @@ typedef struct PgamlShared
 	uint64		announcements;	/* databases ever entered into the directory */
 	PgamlDatabase databases[PGAML_MAX_DATABASES];
 	PgamlWorkerSlot workers[16];	/* PGAML_WORKERS_MAX */
+	PgamlTrainingSlot training[PGAML_TRAINING_MAX];
+	uint64		jobs_announced; /* transactions that queued jobs */
 
 	/* atomic, read by every statement */
 	char		pad1[PG_CACHE_LINE_SIZE];

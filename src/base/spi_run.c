@@ -18,11 +18,13 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "storage/lock.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -66,6 +68,28 @@ Oid
 pgaml_extension_oid(void)
 {
 	return get_extension_oid(EXTENSION_NAME, true);
+}
+
+bool
+pgaml_extension_hold(void)
+{
+	static const char *const names[] = {PGAML_PGSS_NAME, EXTENSION_NAME};
+	LOCKTAG		tag;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		Oid			oid = get_extension_oid(names[i], true);
+
+		if (!OidIsValid(oid))
+			return false;
+		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, oid, 0);
+		if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+			return false;
+		AcceptInvalidationMessages();
+		if (get_extension_oid(names[i], true) != oid)
+			return false;
+	}
+	return true;
 }
 
 /* Runs when the SPI context goes away: at SPI_finish or at (sub)transaction abort. */

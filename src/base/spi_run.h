@@ -97,6 +97,14 @@ extern Oid	pgaml_extension_oid(void);
 #define PGAML_PGSS_NAME "pg_stat_statements"
 
 /*
+ * In a transaction: keep the extension, and pg_stat_statements, from being
+ * dropped until it ends; false when somebody is about to, or has just done so.
+ * Never waits.  DROP EXTENSION locks the extension before its tables: who
+ * holds it first cannot deadlock with that.
+ */
+extern bool pgaml_extension_hold(void);
+
+/*
  * Quoted schema of pg_stat_statements in this database, palloc'd; NULL when the
  * extension is not installed here or its library was not preloaded.
  */

@@ -59,6 +59,10 @@ typedef struct PgamlStatementSet
 
 /* Read everything once.  The set lives in a new child of parent. */
 extern PgamlStatementSet *pgaml_statements_load(MemoryContext parent, bool read_only);
+
+/* Inside an open SPI bracket: width in force of a bucket of history, s. */
+extern int	pgaml_features_bucket_width(bool read_only);
+
 extern void pgaml_statements_free(PgamlStatementSet *set);
 extern PgamlStatement *pgaml_statement_find(const PgamlStatementSet *set, int64 queryid);
 

@@ -332,12 +332,21 @@ load_counters(Loader *loader)
 	pgaml_spi_each(sql, 0, NULL, NULL, NULL, loader->read_only, counter_row, loader);
 }
 
+int
+pgaml_features_bucket_width(bool read_only)
+{
+	static const char sql[] = "SELECT bucket_width::float8 FROM pganalytics.collector_state";
+	double		width = get_float8_nan();
+
+	if (pgaml_spi_exec(sql, 0, NULL, NULL, NULL, read_only) > 0)
+		width = pgaml_row_float8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	return isnan(width) ? pgaml_bucket_interval : (int) width;
+}
+
 /* Width in force, and how complete the buckets that calls come from are. */
 static void
 load_windows(Loader *loader)
 {
-	static const char width_sql[] =
-		"SELECT bucket_width::float8 FROM pganalytics.collector_state";
 	static const char coverage_sql[] =
 		"SELECT 1 - sum(1 - least(w.covered, 1)) / $3 "
 		"  FROM (SELECT exp(sum(ln(greatest(coverage, 1e-9)))) AS covered "
@@ -347,12 +356,9 @@ load_windows(Loader *loader)
 	PgamlStatementSet *set = loader->set;
 	Oid			types[] = {TIMESTAMPTZOID, INT4OID, FLOAT8OID};
 	Datum		values[3];
-	double		width = get_float8_nan();
 	double		coverage = get_float8_nan();
 
-	if (pgaml_spi_run(width_sql, loader->read_only) > 0)
-		width = pgaml_row_float8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	set->bucket_width = isnan(width) ? pgaml_bucket_interval : (int) width;
+	set->bucket_width = pgaml_features_bucket_width(loader->read_only);
 	values[0] = TimestampTzGetDatum(pgaml_clock_bucket(set->loaded_at, set->bucket_width) -
 									(int64) PGAML_RECENT_BUCKETS * set->bucket_width * USECS_PER_SEC);
 	values[1] = Int32GetDatum(set->bucket_width);

@@ -14,7 +14,7 @@ CREATE TABLE pganalytics.training_jobs (
     error            text,
     requested_by     oid NOT NULL,
     requested_at     timestamptz NOT NULL,
-    not_before       timestamptz,       -- when the next attempt may start
+    not_before       timestamptz CHECK (status <> 'pending' OR not_before IS NOT NULL),    -- when the next attempt may start
     started_at       timestamptz,
     finished_at      timestamptz,
     worker_pid       integer,
@@ -22,11 +22,12 @@ CREATE TABLE pganalytics.training_jobs (
     result           jsonb              -- r_squared, rmse, mae, training_samples, message
 );
 CREATE INDEX training_jobs_status ON pganalytics.training_jobs (status, requested_at);
+CREATE INDEX training_jobs_pending ON pganalytics.training_jobs (not_before, job_id) WHERE status = 'pending';
 COMMENT ON TABLE pganalytics.training_jobs IS 'training runs: asked for, running, done';
 
 CREATE FUNCTION train_performance_model(
     model_type text DEFAULT NULL, lookback_days integer DEFAULT 90, hyperparameters jsonb DEFAULT '{}',
-    split text DEFAULT 'time', wait boolean DEFAULT true,
+    split text DEFAULT 'time', wait boolean DEFAULT false,
     OUT job_id bigint, OUT status text, OUT message text)
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'pgaml_train_performance_model';

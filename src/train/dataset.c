@@ -20,9 +20,12 @@
 #include "features/features.h"
 #include "train/train.h"
 
+/* CAUTION: reading through SPI leaves another context current. */
 static void
-allocate(PgamlDataset *dataset, int64 capacity)
+allocate(PgamlDataset *dataset, int64 capacity, MemoryContext context)
 {
+	MemoryContext old = MemoryContextSwitchTo(context);
+
 	dataset->capacity = capacity;
 	dataset->group_room = 1024;
 	dataset->group_key = palloc(sizeof(int64) * dataset->group_room);
@@ -35,6 +38,7 @@ allocate(PgamlDataset *dataset, int64 capacity)
 	dataset->plan = palloc_extended(sizeof(int64) * capacity, MCXT_ALLOC_HUGE);
 	dataset->part = palloc_extended(capacity, MCXT_ALLOC_HUGE);
 	dataset->single = palloc_extended(capacity, MCXT_ALLOC_HUGE);
+	MemoryContextSwitchTo(old);
 }
 
 /* Bytes of the dataset itself and of the fit. */
@@ -100,10 +104,10 @@ when_enough(int64 have, TimestampTz first, int64 waiting, TimestampTz first_wait
 
 /* Say how many rows there are, how many are needed, and when. */
 static void
-too_few(const PgamlStatementSet *set, const PgamlWindow *window, int64 have, TimestampTz first)
+too_few(int bucket_width, const PgamlWindow *window, int64 have, TimestampTz first)
 {
 	TimestampTz first_waiting;
-	int64		waiting = pgaml_replay_waiting(window, set->bucket_width, true, &first_waiting);
+	int64		waiting = pgaml_replay_waiting(window, bucket_width, true, &first_waiting);
 	const char *when = when_enough(have, first, waiting, first_waiting);
 
 	ereport(ERROR,
@@ -189,23 +193,42 @@ finish(PgamlDataset *dataset)
 	hash_rows(dataset);
 }
 
-/* There are too few rows: NULL where that is an answer, else ERROR. */
-static PgamlDataset *
-none(const PgamlTrainRequest *request, PgamlStatementSet *set, const PgamlWindow *window, int64 have, TimestampTz first,
-	 MemoryContext caller)
+/* ERROR that says how many rows there are, and what to do about it. */
+static void
+refuse(const PgamlTrainRequest *request, int bucket_width, const PgamlWindow *window, int64 have, TimestampTz first)
 {
-	if (!request->optional && request->split.until != 0)
+	if (request->split.until != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("not enough samples to train on: " INT64_FORMAT " of %d", have, pgaml_min_training_samples),
 				 errdetail("The split \"%s\" had " INT64_FORMAT " when it was created.", request->split.name, request->split.rows),
 				 errhint("Create a split over newer executions, or lower pganalytics_ml.min_training_samples (at least %d).",
 						 PGAML_MIN_TRAINING_SAMPLES)));
+	too_few(bucket_width, window, have, first);
+}
+
+/* There are too few rows: NULL where that is an answer, else ERROR. */
+static PgamlDataset *
+none(const PgamlTrainRequest *request, PgamlStatementSet *set, const PgamlWindow *window, int64 have, TimestampTz first,
+	 MemoryContext caller)
+{
 	if (!request->optional)
-		too_few(set, window, have, first);
+		refuse(request, set->bucket_width, window, have, first);
 	pgaml_statements_free(set);
 	MemoryContextSwitchTo(caller);
 	return NULL;
+}
+
+void
+pgaml_dataset_require(const PgamlTrainRequest *request)
+{
+	PgamlWindow window = pgaml_request_window(request);
+	int			bucket_width = pgaml_features_bucket_width(false);
+	TimestampTz first;
+	int64		nrows = pgaml_replay_count(&window, bucket_width, false, &first);
+
+	if (nrows < pgaml_min_training_samples)
+		refuse(request, bucket_width, &window, nrows, first);
 }
 
 PgamlDataset *
@@ -223,7 +246,7 @@ pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context)
 	if (nrows < pgaml_min_training_samples)
 		return none(request, set, &window, nrows, first, old);
 	dataset->keep_every = pgaml_dataset_thinning(&request->params, nrows);
-	allocate(dataset, nrows / dataset->keep_every + 1);
+	allocate(dataset, nrows / dataset->keep_every + 1, context);
 	dataset->seen = pgaml_replay(set, &window, dataset->keep_every, false, take_row, dataset, &dataset->data.ngroups);
 	if (dataset->seen < pgaml_min_training_samples)
 		return none(request, set, &window, dataset->seen, first, old);
@@ -244,7 +267,7 @@ pgaml_dataset_read_window(const PgamlWindow *window, int64 max_rows, MemoryConte
 
 	dataset->keep_every = (nrows + max_rows - 1) / Max(max_rows, 1);
 	dataset->keep_every = Max(dataset->keep_every, 1);
-	allocate(dataset, nrows / dataset->keep_every + 1);
+	allocate(dataset, nrows / dataset->keep_every + 1, context);
 	dataset->recent = palloc_extended(sizeof(float) * PGAML_RECENT_RUNS * dataset->capacity, MCXT_ALLOC_HUGE);
 	dataset->nrecent = palloc_extended(dataset->capacity, MCXT_ALLOC_HUGE);
 	dataset->seen = pgaml_replay(set, window, dataset->keep_every, true, take_row, dataset, &dataset->data.ngroups);

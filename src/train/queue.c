@@ -10,14 +10,15 @@
 
 #include "base/clock.h"
 #include "base/spi_run.h"
+#include "base/training.h"
 #include "train/queue.h"
 
 int64
 pgaml_queue_add(const char *kind, const char *arguments, const char *reason, Oid requested_by)
 {
 	static const char sql[] =
-		"INSERT INTO pganalytics.training_jobs (kind, arguments, reason, status, requested_by, requested_at) "
-		"VALUES ($1, $2::jsonb, $3, 'pending', $4, $5) RETURNING job_id";
+		"INSERT INTO pganalytics.training_jobs (kind, arguments, reason, status, requested_by, requested_at, not_before) "
+		"VALUES ($1, $2::jsonb, $3, 'pending', $4, $5, $5) RETURNING job_id";
 	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID};
 	Datum		values[] = {
 		CStringGetTextDatum(kind), CStringGetTextDatum(arguments), CStringGetTextDatum(reason),
@@ -25,6 +26,7 @@ pgaml_queue_add(const char *kind, const char *arguments, const char *reason, Oid
 	};
 
 	pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
+	pgaml_training_announce();
 	return pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
 }
 

@@ -13,11 +13,15 @@
 
 #include "miscadmin.h"
 #include "portability/instr_time.h"
+#include "storage/procsignal.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/memutils.h"
 #include "utils/ps_status.h"
 
 #include "base/clock.h"
 #include "base/guc.h"
+#include "base/training.h"
 #include "features/spec.h"
 #include "registry/registry.h"
 #include "train/promote.h"
@@ -25,6 +29,20 @@
 #include "train/train.h"
 
 #define PROGRESS_EVERY	(2 * USECS_PER_SEC)
+
+/*
+ * CAUTION: a process that takes in no barrier holds up DROP DATABASE and DROP
+ * TABLESPACE everywhere in the cluster, so a long fit must do so itself.
+ */
+bool
+pgaml_run_interrupted(void)
+{
+	if (!InterruptPending)
+		return false;
+	if (ProcSignalBarrierPending)
+		ProcessProcSignalBarrier();
+	return QueryCancelPending || ProcDiePending;
+}
 
 static bool
 should_stop(void *state, double progress)
@@ -41,9 +59,9 @@ should_stop(void *state, double progress)
 		set_ps_display(line);
 		run->next_report = now + PROGRESS_EVERY;
 	}
+	pgaml_training_progress(progress, run->dataset->seen, (int32) (progress * run->request.params.n_trees));
 	run->too_late = now >= run->deadline;
-	return run->too_late || (run->ask != NULL && run->ask(run->ask_state, progress)) ||
-		(InterruptPending && (QueryCancelPending || ProcDiePending));
+	return run->too_late || (run->ask != NULL && run->ask(run->ask_state, progress)) || pgaml_run_interrupted();
 }
 
 void
@@ -170,4 +188,33 @@ pgaml_run_store(PgamlTrainRun *run)
 	pgaml_promote_decide(run, &promotion);
 	store_model(run);
 	pgaml_promote_apply(run, &promotion);
+}
+
+/* A figure, or null when it could not be measured. */
+static void
+append_figure(StringInfo out, const char *name, double value, bool measured)
+{
+	if (measured && isfinite(value))
+		appendStringInfo(out, "\"%s\": %.17g, ", name, value);
+	else
+		appendStringInfo(out, "\"%s\": null, ", name);
+}
+
+char *
+pgaml_run_result_json(const PgamlTrainRun *run)
+{
+	const MlStageScore *serving = &run->report.serving;
+	bool		measured = serving->n > 0;
+	StringInfoData out;
+
+	initStringInfo(&out);
+	appendStringInfoChar(&out, '{');
+	append_figure(&out, "r_squared", serving->metrics.r2, measured);
+	append_figure(&out, "rmse", serving->metrics.rmse, measured);
+	append_figure(&out, "mae", serving->metrics.mae, measured);
+	appendStringInfo(&out, "\"training_samples\": " INT64_FORMAT ", \"message\": ",
+					 (int64) run->report.rows[ML_PART_TRAIN]);
+	escape_json(&out, run->message);
+	appendStringInfoChar(&out, '}');
+	return out.data;
 }

@@ -92,6 +92,9 @@ typedef struct PgamlDataset
  */
 extern PgamlDataset *pgaml_dataset_read(const PgamlTrainRequest *request, MemoryContext context);
 
+/* Inside an open SPI bracket: count only; the same ERROR when there are too few. */
+extern void pgaml_dataset_require(const PgamlTrainRequest *request);
+
 /*
  * Every how manyth of nrows is kept so that data and fit stay within
  * training_memory, with a NOTICE; ERROR when too few would be left.
@@ -188,6 +191,12 @@ extern const char **pgaml_train_feature_names(void);
  */
 extern int64 pgaml_train_here(PgamlTrainRun *run, const PgamlTrainRequest *request, const char *reason,
 							  MemoryContext context);
+
+/* As training_jobs.result; palloc'd. */
+extern char *pgaml_run_result_json(const PgamlTrainRun *run);
+
+/* For stop callbacks: should this process stop what it does?  Takes in barriers. */
+extern bool pgaml_run_interrupted(void);
 
 /* Metrics and calibration of a report as JSON, palloc'd. */
 extern char *pgaml_report_metrics_json(const MlStageReport *report, const MlModel *model);

@@ -63,6 +63,7 @@ enter_shared(void)
 	LWLockRelease(pgaml_shared->lock);
 	before_shmem_exit(leave_shared, (Datum) 0);
 	pgaml_slots_adopt();
+	pgaml_training_adopt();
 }
 
 void

@@ -137,7 +137,7 @@ pgaml_turn_take(void)
 	look_around(turn);
 	forget_vanished(turn);
 	start_visits(turn);
-	return turn->wait_ms;
+	return pgaml_training_turn(turn->now, turn->wait_ms);
 }
 
 /* The next turn comes no later than after ms. */
@@ -428,9 +428,11 @@ forget_vanished(Turn *turn)
 }
 
 static bool
-register_worker(const PgamlTicket *ticket)
+register_worker(const char *function, const char *name, const PgamlTicket *ticket, BackgroundWorkerHandle **handle)
 {
 	BackgroundWorker worker;
+	MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+	bool		registered;
 
 	memset(&worker, 0, sizeof(worker));
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
@@ -438,27 +440,31 @@ register_worker(const PgamlTicket *ticket)
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	worker.bgw_notify_pid = MyProcPid;
 	strlcpy(worker.bgw_library_name, PGAML_LIBRARY, sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "pgaml_visit_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, PGAML_WORKER_NAME, sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, PGAML_WORKER_NAME, sizeof(worker.bgw_type));
+	strlcpy(worker.bgw_function_name, function, sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, name, sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, name, sizeof(worker.bgw_type));
 	StaticAssertStmt(sizeof(PgamlTicket) <= BGW_EXTRALEN, "a ticket must fit");
 	memcpy(worker.bgw_extra, ticket, sizeof(PgamlTicket));
 
-	return RegisterDynamicBackgroundWorker(&worker, &handles[ticket->slot]);
+	registered = RegisterDynamicBackgroundWorker(&worker, handle);
+	MemoryContextSwitchTo(caller);
+	return registered;
 }
 
 /*
- * No worker could be had: say so once, and try again later.  While one of ours
- * is at work it is enough to wait for its end.
+ * No worker could be had: say so once, and try again later.  While a visit is
+ * at work it is enough to wait for its end.
  */
 static void
-note_start_failure(Turn *turn)
+note_start_failure(long *wait_ms)
 {
+	TimestampTz now = pgaml_clock_now();
+
 	for (int i = 0; i < PGAML_WORKERS_MAX; i++)
 	{
 		if (handles[i] != NULL)
 		{
-			wake_within(turn, WATCH_MS);
+			*wait_ms = Min(*wait_ms, WATCH_MS);
 			return;
 		}
 	}
@@ -469,49 +475,54 @@ note_start_failure(Turn *turn)
 				 errdetail("All background worker processes are in use."),
 				 errhint("Consider increasing the configuration parameter \"max_worker_processes\".")));
 	start_failures = Min(start_failures, INT_MAX - 1) + 1;
-	start_retry_at = after_backoff(turn->now, start_failures);
-	wake_at(turn, start_retry_at);
+	start_retry_at = after_backoff(now, start_failures);
+	*wait_ms = Min(*wait_ms, pgaml_schedule_wait_ms(start_retry_at, now, *wait_ms));
 }
 
-static void
-note_start(void)
+bool
+pgaml_turn_starting_waits(TimestampTz now, long *wait_ms)
 {
+	if (start_failures == 0 || pgaml_schedule_reached(start_retry_at, now, PGAML_BACKOFF_MAX_US))
+		return false;
+	*wait_ms = Min(*wait_ms, pgaml_schedule_wait_ms(start_retry_at, now, *wait_ms));
+	return true;
+}
+
+bool
+pgaml_turn_start(const char *function, const char *name, const PgamlTicket *ticket,
+				 BackgroundWorkerHandle **handle, long *wait_ms)
+{
+	if (!register_worker(function, name, ticket, handle))
+	{
+		note_start_failure(wait_ms);
+		return false;
+	}
 	if (start_failures > 0)
 		ereport(LOG,
 				(errmsg("pganalytics_ml can start workers again")));
 	start_failures = 0;
+	*wait_ms = Min(*wait_ms, WATCH_MS);
+	return true;
 }
 
 /* Start visits to the candidates while there are free slots. */
 static void
 start_visits(Turn *turn)
 {
-	if (turn->ndue > 0 && start_failures > 0 &&
-		!pgaml_schedule_reached(start_retry_at, turn->now, PGAML_BACKOFF_MAX_US))
-	{
-		wake_at(turn, start_retry_at);
+	if (turn->ndue > 0 && pgaml_turn_starting_waits(turn->now, &turn->wait_ms))
 		return;
-	}
 	for (int i = 0; i < turn->ndue; i++)
 	{
 		Oid			dbid = turn->due[i].dbid;
 		Watched    *w = hash_search(watched, &dbid, HASH_FIND, NULL);
-		MemoryContext turn_context;
 		PgamlTicket ticket;
-		bool		started;
 
 		if (!pgaml_slot_take(dbid, w ? w->message_hash : 0, turn->now, &ticket))
 			return;
-		turn_context = MemoryContextSwitchTo(TopMemoryContext);
-		started = register_worker(&ticket);
-		MemoryContextSwitchTo(turn_context);
-		if (!started)
+		if (!pgaml_turn_start("pgaml_visit_main", PGAML_WORKER_NAME, &ticket, &handles[ticket.slot], &turn->wait_ms))
 		{
 			pgaml_slot_free(ticket.slot);
-			note_start_failure(turn);
 			return;
 		}
-		note_start();
-		wake_within(turn, WATCH_MS);
 	}
 }

@@ -17,19 +17,15 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
-#include "commands/extension.h"
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/lock.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "base/clock.h"
@@ -41,13 +37,6 @@
 #include "worker/schedule_core.h"
 #include "worker/worker.h"
 #include "worker/worker_internal.h"
-
-/*
- * Whoever holds us up longer waits for us no more; and in a deadlock it should
- * be the worker that gives way, so it looks for one sooner than others.
- */
-#define LOCK_TIMEOUT		"500ms"
-#define DEADLOCK_TIMEOUT	"100ms"
 
 typedef struct VisitStep
 {
@@ -69,8 +58,6 @@ typedef struct Visit
 
 static Visit visit;
 
-static void prepare_session(void);
-static bool connect_database(void);
 static void pay_visit(void);
 
 /* before_shmem_exit callback */
@@ -90,7 +77,7 @@ pgaml_visit_main(Datum arg)
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
-	prepare_session();
+	pgaml_session_prepare(PGAML_WORKER_NAME, false);
 	BackgroundWorkerUnblockSignals();
 	visit.context = AllocSetContextCreate(TopMemoryContext, "pganalytics_ml visit",
 										  ALLOCSET_DEFAULT_SIZES);
@@ -98,72 +85,12 @@ pgaml_visit_main(Datum arg)
 	visit.dbname = psprintf("%u", visit.ticket.dbid);	/* until it is known */
 
 	PGAML_FAULT("visit_connect");
-	if (connect_database())
+	if (pgaml_session_connect(visit.ticket.dbid))
 	{
 		PGAML_FAULT("visit_begin");
 		pay_visit();
 	}
 	proc_exit(0);
-}
-
-/*
- * Settings of this session.  They are made before the connection and with the
- * highest priority, so that neither the configuration file nor settings of
- * the database change how a worker behaves.
- */
-static void
-prepare_session(void)
-{
-	static const char *const settings[][2] = {
-		{"application_name", PGAML_WORKER_NAME},
-		{"search_path", ""},
-		{"statement_timeout", "0"},
-		{"lock_timeout", LOCK_TIMEOUT},
-		{"deadlock_timeout", DEADLOCK_TIMEOUT},
-		{"idle_in_transaction_session_timeout", "0"},
-		{"idle_session_timeout", "0"},
-		{"transaction_timeout", "0"},	/* 17 and later */
-		{"default_transaction_isolation", "read committed"},
-		{"default_transaction_read_only", "off"},
-		{"max_parallel_workers_per_gather", "0"},
-		{"jit", "off"},
-		/* Counters and history are lost together, which is harmless. */
-		{"synchronous_commit", "off"},
-		/* What workers do is no part of the workload. */
-		{"pganalytics_ml.capture", "off"},
-		{"pg_stat_statements.track", "none"},
-	};
-
-	for (int i = 0; i < lengthof(settings); i++)
-	{
-		if (GetConfigOption(settings[i][0], true, false) != NULL)
-			SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
-	}
-}
-
-/*
- * Connect.  Ends with false when the database is being dropped or copied just
- * now, or with the reason in the log; the launcher tries again later.
- */
-static bool
-connect_database(void)
-{
-	volatile bool connected = false;
-
-	PG_TRY();
-	{
-		BackgroundWorkerInitializeConnectionByOid(visit.ticket.dbid, InvalidOid, 0);
-		connected = true;
-	}
-	PG_CATCH();
-	{
-		HOLD_INTERRUPTS();
-		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
-			EmitErrorReport();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	return connected;
 }
 
 static void
@@ -199,6 +126,12 @@ drift_step(void)
 	(void) pgaml_drift_check();
 }
 
+static void
+jobs_step(void)
+{
+	pgaml_jobs_look();
+}
+
 static const VisitStep check_step = {
 	"pganalytics_ml: looking for the extension", "begin a visit", NULL
 };
@@ -210,26 +143,13 @@ static const VisitStep steps[] = {
 	{"pganalytics_ml: collecting statistics", "collect statistics", collect_step},
 	{"pganalytics_ml: reading statement texts", "read statement texts", texts_step},
 	{"pganalytics_ml: storing captured executions", "store captured executions", drain_step},
+	{"pganalytics_ml: looking for jobs", "look for training jobs", jobs_step},
 	{"pganalytics_ml: deleting what is too old", "delete what is too old", retire_step},
 	{"pganalytics_ml: looking for drift", "look for drift", drift_step},
 	{"pganalytics_ml: looking whether training is due", "look whether training is due", pgaml_schedule_visit, SCHEDULE_EVERY},
 };
 
 StaticAssertDecl(lengthof(steps) <= PGAML_VISIT_STEPS, "the directory must have room for every step");
-
-/*
- * Is somebody waiting for this database to be left?  Outside a transaction.
- */
-static bool
-is_wanted(void)
-{
-	bool		wanted;
-
-	pgaml_xact_begin();
-	wanted = pgaml_database_wanted(visit.ticket.dbid);
-	pgaml_xact_end();
-	return wanted;
-}
 
 /* Keep ASCII only: readers may sit in a database with another encoding. */
 static void
@@ -315,7 +235,7 @@ handle_failure(const VisitStep *step)
 	MemoryContextSwitchTo(visit.context);
 	RESUME_INTERRUPTS();
 
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && is_wanted())
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && pgaml_session_wanted())
 	{
 		FreeErrorData(error);
 		return;
@@ -332,32 +252,6 @@ handle_failure(const VisitStep *step)
 }
 
 /*
- * Keep the extension from being dropped until the transaction ends; false when
- * somebody is about to, or has just done so.  Never waits.
- */
-static bool
-hold_extension(void)
-{
-	static const char *const names[] = {PGAML_PGSS_NAME, PGAML_LIBRARY};
-	LOCKTAG		tag;
-
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		Oid			oid = get_extension_oid(names[i], true);
-
-		if (!OidIsValid(oid))
-			return false;
-		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, oid, 0);
-		if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
-			return false;
-		AcceptInvalidationMessages();
-		if (get_extension_oid(names[i], true) != oid)
-			return false;
-	}
-	return true;
-}
-
-/*
  * Run a step in its own transaction.  It does nothing while somebody drops the
  * extension.
  */
@@ -370,7 +264,7 @@ run_step(const VisitStep *step)
 
 		pgaml_xact_open(&spi, step->activity);
 		PGAML_FAULT("visit_step");
-		if (hold_extension())
+		if (pgaml_extension_hold())
 			step->run();
 		PGAML_FAULT("visit_commit");
 		pgaml_xact_close(&spi);
@@ -391,25 +285,18 @@ run_step(const VisitStep *step)
 static void
 check_version(void)
 {
-	PgamlSpi	spi;
-	char	   *version;
+	char	   *version = pgaml_session_version();
 
-	pgaml_xact_open(&spi, check_step.activity);
-	if (pgaml_spi_run("SELECT extversion FROM pg_catalog.pg_extension"
-					  " WHERE extname OPERATOR(pg_catalog.=) '" PGAML_LIBRARY "'", true) != 1)
-		elog(ERROR, "extension vanished");
-	version = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	if (strcmp(version, PGAML_VERSION) != 0)
-	{
-		/* Capturing for it makes no sense before it is updated. */
-		pgaml_shmem_forget_database(visit.ticket.dbid, visit.slot.announcements);
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the extension has version %s, the loaded library %s",
-						version, PGAML_VERSION),
-				 errhint("Run ALTER EXTENSION " PGAML_LIBRARY " UPDATE in this database, or restart the server when its library is the older one.")));
-	}
-	pgaml_xact_close(&spi);
+	if (strcmp(version, PGAML_VERSION) == 0)
+		return;
+
+	/* Capturing for it makes no sense before it is updated. */
+	pgaml_shmem_forget_database(visit.ticket.dbid, visit.slot.announcements);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the extension has version %s, the loaded library %s",
+					version, PGAML_VERSION),
+			 errhint("Run ALTER EXTENSION " PGAML_LIBRARY " UPDATE in this database, or restart the server when its library is the older one.")));
 }
 
 /* Is the extension in this database?  Raises an error when its version is wrong. */
@@ -525,7 +412,7 @@ pay_visit(void)
 	{
 		if (!step_is_due(&steps[i]))
 			continue;
-		if (is_wanted())
+		if (pgaml_session_wanted())
 			break;
 		pgaml_slot_progress(visit.ticket.slot, (double) i / lengthof(steps));
 		run_step(&steps[i]);

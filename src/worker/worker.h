@@ -12,5 +12,6 @@ extern void pgaml_worker_install(void);
 /* Entry points of the processes; the server looks them up by name. */
 extern PGDLLEXPORT void pgaml_launcher_main(Datum arg);
 extern PGDLLEXPORT void pgaml_visit_main(Datum arg);
+extern PGDLLEXPORT void pgaml_training_main(Datum arg);
 
 #endif							/* PGAML_WORKER_H */

@@ -5,15 +5,19 @@
  * A visit goes through a slot in shared memory: the launcher takes it
  * (FREE -> STARTING), the worker enters it (-> RUNNING), leaves it when its
  * process ends (-> DONE), and the launcher reads the result and frees it.
+ * A training worker goes through a training slot in the same way.
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_WORKER_INTERNAL_H
 #define PGAML_WORKER_INTERNAL_H
 
+#include "postmaster/bgworker.h"
+
 #include "base/shmem.h"
 
 #define PGAML_LIBRARY		"pganalytics_ml"
 #define PGAML_WORKER_NAME	"pganalytics_ml worker"
+#define PGAML_TRAINING_NAME "pganalytics_ml training"
 #define PGAML_LAUNCHER_NAME "pganalytics_ml launcher"
 
 /* What the launcher hands to a worker, in bgw_extra. */
@@ -58,6 +62,19 @@ extern int	pgaml_databases_known(PgamlKnownDatabase *out);	/* PGAML_MAX_DATABASE
 extern int	pgaml_databases_list(MemoryContext context, PgamlDatabaseRow **out);
 extern bool pgaml_database_wanted(Oid dbid);
 
+/* session.c */
+extern void pgaml_session_prepare(const char *name, bool durable);
+extern bool pgaml_session_connect(Oid dbid);
+
+/*
+ * Outside a transaction: the version of the extension, palloc'd; ERROR when it
+ * is not there.
+ */
+extern char *pgaml_session_version(void);
+
+/* Outside a transaction: is somebody waiting for this database to be left? */
+extern bool pgaml_session_wanted(void);
+
 /* turn.c */
 extern void pgaml_turn_init(void);
 extern void pgaml_turn_forget_answers(void);
@@ -80,5 +97,41 @@ extern int64 pgaml_schedule_queue(void);
 
 /* The step of a visit. */
 extern void pgaml_schedule_visit(void);
+
+/*
+ * Start a process with this entry point and ticket; its handle lives as long as
+ * the launcher.  False when no process can be had: that is logged once, and
+ * wait_ms is lowered to the time of the next try.
+ */
+extern bool pgaml_turn_start(const char *function, const char *name, const PgamlTicket *ticket,
+							 BackgroundWorkerHandle **handle, long *wait_ms);
+
+/* Is it too early to start a process, after none could be had?  Lowers wait_ms. */
+extern bool pgaml_turn_starting_waits(TimestampTz now, long *wait_ms);
+
+/* training_turn.c */
+extern long pgaml_training_turn(TimestampTz now, long wait_ms);
+
+/* training_slots.c: each takes and releases PgamlShared.lock */
+extern bool pgaml_training_take(Oid dbid, TimestampTz now, PgamlTicket *ticket);
+extern bool pgaml_training_enter(const PgamlTicket *ticket);
+extern void pgaml_training_leave(int slot);
+extern void pgaml_training_free(int slot);
+extern void pgaml_training_adopt(void);
+extern void pgaml_training_begin(int64 job_id, const char *kind, int64 hard_limit);
+extern PgamlJobStop pgaml_training_end(void);
+extern void pgaml_training_succeeded(void);
+extern void pgaml_training_interrupt(int slot, uint32 serial);
+extern void pgaml_training_terminate(int slot, uint32 serial);
+extern uint64 pgaml_training_serial(int64 *overdue);
+extern void pgaml_training_due(uint64 serial, TimestampTz due);
+extern bool pgaml_training_others_wait(TimestampTz now);
+
+/* jobs.c */
+struct PgamlJob;
+extern void pgaml_jobs_look(void);
+extern bool pgaml_jobs_take(MemoryContext context, struct PgamlJob *job);
+extern void pgaml_jobs_run(struct PgamlJob *job);
+extern void pgaml_jobs_settle(struct PgamlJob *job, PgamlJobStop stop, bool interrupted, const ErrorData *error);
 
 #endif							/* PGAML_WORKER_INTERNAL_H */

@@ -29,7 +29,7 @@ ok($node->poll_query_until('postgres',
 
 is($node->safe_psql('postgres', "SELECT source, model_version IS NULL FROM predict_query_execution($queryid)"),
 	'history|t', 'history answers before there is a model');
-like($node->safe_psql('postgres', q{SELECT message FROM train_performance_model(hyperparameters => '{"n_trees": 20}')}),
+like($node->safe_psql('postgres', q{SELECT message FROM train_performance_model(hyperparameters => '{"n_trees": 20}', wait => true)}),
 	qr/^model 1 .* in production/, 'trained');
 
 # A session that has predicted keeps its model until another session's activation commits.
@@ -37,7 +37,7 @@ my $session = $node->background_psql('postgres');
 my $version = "SELECT model_type FROM pganalytics.query_performance_models m, predict_query_execution($queryid) p
 	WHERE m.version = p.model_version AND m.stage = 'production'";
 like($session->query($version), qr/gradient_boosting/, 'first model in this session');
-$node->safe_psql('postgres', q{SELECT train_performance_model('linear_regression')});
+$node->safe_psql('postgres', q{SELECT train_performance_model('linear_regression', wait => true)});
 my $linear = $node->safe_psql('postgres', q{SELECT max(model_id) FROM pganalytics.query_performance_models});
 my $other = $node->background_psql('postgres');
 $other->query_safe('BEGIN');
@@ -60,12 +60,12 @@ $node->safe_psql('postgres', "SELECT activate_model($linear)");
 
 # Limits: nothing is left of a run that they end.
 my ($rc, $out, $err) = $node->psql('postgres', q{
-	SELECT train_performance_model('random_forest', hyperparameters => '{"n_trees": 10000, "max_leaves": 60000, "min_samples_leaf": 1}')});
+	SELECT train_performance_model('random_forest', hyperparameters => '{"n_trees": 10000, "max_leaves": 60000, "min_samples_leaf": 1}', wait => true)});
 my $jobs = $node->safe_psql('postgres', 'SELECT count(*) FROM pganalytics.training_jobs');
 is($jobs, $rc == 0 ? 3 : 2, 'a job for each run that completed');
 pgaml_configure($node, 'pganalytics_ml.training_memory = 8MB');
 $node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.training_memory') = '8MB'});
-($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model('random_forest', hyperparameters => '{"n_trees": 10000}')});
+($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model('random_forest', hyperparameters => '{"n_trees": 10000}', wait => true)});
 isnt($rc, 0, 'memory limit');
 like($err, qr/does not fit into pganalytics_ml\.training_memory/, 'memory limit is named');
 pgaml_configure($node, 'pganalytics_ml.training_memory = 512MB', 'pganalytics_ml.training_time_limit = 1s');
@@ -75,7 +75,7 @@ $node->safe_psql('postgres', qq{INSERT INTO pganalytics.execution_samples
 	SELECT (e).* FROM (SELECT e FROM pganalytics.execution_samples e WHERE queryid = $queryid LIMIT 1) one, generate_series(1, 40000)});
 $node->safe_psql('postgres', qq{UPDATE pganalytics.execution_samples
 	SET execution_ms = 0.1 + random(), plan_facts[1] = random() WHERE queryid = $queryid});
-($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model('random_forest', hyperparameters => '{"n_trees": 3000}')});
+($rc, $out, $err) = $node->psql('postgres', q{SELECT train_performance_model('random_forest', hyperparameters => '{"n_trees": 3000}', wait => true)});
 isnt($rc, 0, 'time limit');
 like($err, qr/training stopped after pganalytics_ml\.training_time_limit|does not fit/, 'time limit is named');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pganalytics.training_jobs'), $jobs, 'no row of a run that failed');
@@ -95,7 +95,7 @@ $node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.tra
 # Old models leave, the one in production stays.
 pgaml_configure($node, 'pganalytics_ml.models_retention = 1', 'pganalytics_ml.training_time_limit = 10min');
 $node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.models_retention') = '1'});
-$node->safe_psql('postgres', q{SELECT train_performance_model('linear_regression')});
+$node->safe_psql('postgres', q{SELECT train_performance_model('linear_regression', wait => true)});
 is($node->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE stage = 'production'), count(*) <= 2
 	FROM pganalytics.query_performance_models}), '1|t', 'models_retention');
 my $production = $node->safe_psql('postgres', 'SELECT model_id FROM get_latest_model()');
@@ -118,7 +118,7 @@ is($standby->safe_psql('postgres', "SELECT abs(sum(contribution_log) - ln(predic
 is($standby->safe_psql('postgres', "SELECT count(*) - (SELECT count(*) FROM query_features($queryid)) FROM get_latest_model() m,
 	feature_importance(m.model_id, 'permutation') WHERE importance IS NOT NULL"), '0', 'importances on a standby');
 cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM training_rows()'), '>', 40000, 'training_rows() on a standby');
-for my $call ('train_performance_model()', 'activate_model(1)', 'collect_statements()')
+for my $call ('train_performance_model(wait => true)', 'activate_model(1)', 'collect_statements()')
 {
 	($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM $call");
 	isnt($rc, 0, "$call refused on a standby");

@@ -65,7 +65,7 @@ my $rows = file_of('rows', 'postgres', q{SELECT log_ms || '|' || array_to_string
 # Trained here, used there: the same to 1e-5, at thresholds and with missing values too.
 for my $type ('decision_tree', 'random_forest', 'gradient_boosting')
 {
-	$node->safe_psql('postgres', "SELECT train_performance_model('$type')");
+	$node->safe_psql('postgres', "SELECT train_performance_model('$type', wait => true)");
 	my $newest = '(SELECT max(model_id) FROM list_models())';
 	my $native = file_of("$type.native", 'postgres', "SELECT encode(export_model($newest), 'hex')");
 	my $json = file_of("$type.json", 'postgres', "SELECT convert_from(export_model($newest, 'xgboost-json'), 'UTF8')");
