@@ -46,7 +46,7 @@ SELECT (a.train_rows, a.test_rows) = (s.train_rows, s.test_rows) AS same FROM li
 
 -- Training on a split: its rows, not those of the last days.
 SELECT status, message LIKE '%; data of %, 1200 samples of 30 statements' AS all_there
-  FROM train_performance_model('linear_regression', split => 'newest', lookback_days => 1);
+  FROM train_performance_model('linear_regression', split => 'newest', lookback_days => 1, wait => true);
 SELECT training_samples, calibration_samples, heldout_samples, window_end - window_start < interval '2 days' AS span
   FROM get_model((SELECT max(model_id) FROM list_models()));
 SELECT arguments #>> '{split,name}' AS name, arguments #>> '{split,strategy}' AS strategy, arguments #> '{split,fractions}' AS fractions,
@@ -59,17 +59,17 @@ INSERT INTO pganalytics.execution_samples
    userid, place, application_hash, weight, active_backends, toplevel, outcome, plan_facts)
 SELECT clock_timestamp() + j * interval '1 millisecond', 1, 1000, 5, 1, 1, j, 'postgres'::regrole, 1, 0, 1, 1, true, 'done', plan_facts(1)
   FROM generate_series(1, 50) j;
-CREATE TABLE before AS SELECT * FROM train_performance_model('linear_regression', split => 'newest');
+CREATE TABLE before AS SELECT * FROM train_performance_model('linear_regression', split => 'newest', wait => true);
 SELECT count(DISTINCT data_hash) AS hashes, count(DISTINCT model) AS models, count(*) FROM pganalytics.query_performance_models;
 DELETE FROM pganalytics.execution_samples WHERE sampled_at < date_trunc('hour', now()) - interval '2 days' + interval '5 hours';
 SELECT message LIKE '%; data of %, 1080 samples of 30 statements; 120 of 1200 rows of split "newest" are gone' AS told
-  FROM train_performance_model('linear_regression', split => 'newest');
+  FROM train_performance_model('linear_regression', split => 'newest', wait => true);
 SELECT training_samples, calibration_samples, heldout_samples FROM get_model((SELECT max(model_id) FROM list_models()));
-SELECT message LIKE '%; 120 of 1200 rows of split "any" are gone' AS told FROM train_performance_model('linear_regression', split => 'any');
+SELECT message LIKE '%; 120 of 1200 rows of split "any" are gone' AS told FROM train_performance_model('linear_regression', split => 'any', wait => true);
 SELECT m.training_samples = s.train_rows - (120 - (s.calibrate_rows - m.calibration_samples) - (s.test_rows - m.heldout_samples)) AS fewer,
        m.calibration_samples <= s.calibrate_rows AND m.heldout_samples <= s.test_rows AS of_the_same
   FROM get_model((SELECT max(model_id) FROM list_models())) m, list_data_splits() s WHERE s.name = 'any';
-SELECT message LIKE '%; 120 of 1200 rows of split "statements" are gone' AS told FROM train_performance_model('linear_regression', split => 'statements');
+SELECT message LIKE '%; 120 of 1200 rows of split "statements" are gone' AS told FROM train_performance_model('linear_regression', split => 'statements', wait => true);
 SELECT m.calibration_samples * 10 = s.calibrate_rows * 9 AND m.heldout_samples * 10 = s.test_rows * 9 AS whole_statements
   FROM get_model((SELECT max(model_id) FROM list_models())) m, list_data_splits() s WHERE s.name = 'statements';
 
@@ -91,7 +91,7 @@ SELECT create_data_split('x', fractions => '{{0.6,0.2,0.2}}');
 SELECT create_data_split('x', fractions => '{NaN,0.2,0.2}');
 SELECT create_data_split('x', lookback_days => 0);
 SELECT create_data_split('x', fractions => '{0.000001,0.000001,0.999998}', strategy => 'random');
-SELECT * FROM train_performance_model(split => 'odd');
+SELECT * FROM train_performance_model(split => 'odd', wait => true);
 SELECT drop_data_split('odd');
 BEGIN READ ONLY;
 SELECT create_data_split('x');
@@ -102,7 +102,7 @@ SELECT drop_data_split(repeat('x', 63));
 
 -- A split that is gone is unknown; a job keeps what it was.
 SELECT drop_data_split('any');
-SELECT * FROM train_performance_model(split => 'any');
+SELECT * FROM train_performance_model(split => 'any', wait => true);
 SELECT count(*) FROM pganalytics.training_jobs WHERE arguments #>> '{split,name}' = 'any';
 
 -- Readers read, nobody else changes.
@@ -114,6 +114,6 @@ SELECT drop_data_split('newest');
 RESET ROLE;
 DROP ROLE experiments_reader;
 DELETE FROM pganalytics.execution_samples WHERE sampled_at < clock_timestamp() - interval '2 minutes';
-SELECT * FROM train_performance_model(split => 'newest');
+SELECT * FROM train_performance_model(split => 'newest', wait => true);
 DELETE FROM pganalytics.execution_samples;
 SELECT create_data_split('empty');

@@ -159,7 +159,7 @@ store_run(PgamlJob *job, PgamlSpi *spi, void *state, PgamlJobResult *result)
 {
 	PgamlTrainRun *run = state;
 
-	pgaml_run_store(run, pgaml_registry_serving());
+	pgaml_run_store(run);
 	result->model_id = run->model_id;
 	result->rows_read = run->dataset->seen;
 	result->trees_grown = pgaml_ml_model_trees(pgaml_ml_stages_model(run->stages));

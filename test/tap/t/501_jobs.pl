@@ -23,6 +23,6 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM pganalytics.training_jobs'
 $session->query_safe('COMMIT');
 ok(pgaml_job_is($node, 1, 'completed'), 'a worker completes it');
 $session->quit;
-diag($node->safe_psql('postgres', 'SELECT * FROM pganalytics.training_jobs'));
+
 $node->stop;
 done_testing();
