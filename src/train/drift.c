@@ -5,8 +5,9 @@
  * Called by the visiting worker and by maintain_models(), in a transaction
  * that may write.  What a signal means stands in drift_signals.c; here is
  * what follows from it: rows of drift_signals, an event when a signal crosses
- * its threshold and when it comes back, and a retraining, at most one a day
- * per signal and none while one waits or runs.
+ * its threshold and when it comes back, and a retraining: at most one a day
+ * per signal, after ever longer waits while none makes it better, and none
+ * while one waits or runs.
  *
  * A retraining for drift looks back as far as the drift lasts, and a day
  * more: of a longer window the first 60 % are learnt from, which is what no
@@ -109,16 +110,23 @@ write_signal(const char *signal, int64 model_id, const PgamlSignalValue *value, 
 	pgaml_spi_exec(sql, lengthof(types), types, values, nulls, false);
 }
 
-/* Was a retraining asked for because of this within a day? */
+/*
+ * May a retraining be asked for because of this?  Once a day at most; and as
+ * long as the signal stays crossed, which is when no better model was found,
+ * not before that has lasted twice as long as when it was last asked for.
+ */
 static bool
-asked_today(const char *reason)
+may_ask(const char *reason, TimestampTz since)
 {
 	static const char sql[] =
-		"SELECT FROM pganalytics.training_jobs WHERE reason = $1 AND requested_at > $2 LIMIT 1";
-	Oid			types[] = {TEXTOID, TIMESTAMPTZOID};
-	Datum		values[] = {CStringGetTextDatum(reason), TimestampTzGetDatum(pgaml_clock_now() - USECS_PER_DAY)};
+		"SELECT FROM pganalytics.training_jobs "
+		" WHERE reason = $1 AND requested_at > least($2 - interval '1 day', $3 + ($2 - $3) / 2) LIMIT 1";
+	Oid			types[] = {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		values[] = {
+		CStringGetTextDatum(reason), TimestampTzGetDatum(pgaml_clock_now()), TimestampTzGetDatum(since)
+	};
 
-	return pgaml_spi_exec(sql, 2, types, values, NULL, false) > 0;
+	return pgaml_spi_exec(sql, 3, types, values, NULL, false) == 0;
 }
 
 /* Days to look back: as long as it lasts and one more, but enough rows. */
@@ -133,20 +141,27 @@ lookback_days(TimestampTz since, const PgamlLive *live)
 }
 
 static void
-retrain(const char *signal, TimestampTz since, const PgamlLive *live)
+retrain(const char *signal, TimestampTz since, const PgamlLive *live, PgamlDriftWish *wish)
 {
 	char	   *reason = psprintf("drift: %s", signal);
 	PgamlTrainRequest request;
 
-	if (pgaml_queue_busy("train") || asked_today(reason))
+	if ((wish != NULL && wish->wanted) || pgaml_queue_busy("train") || !may_ask(reason, since))
 		return;
 	pgaml_request_fill(&request, NULL, lookback_days(since, live), NULL, "time");
-	(void) pgaml_queue_add("train", pgaml_request_json(&request), reason, GetUserId());
+	if (wish == NULL)
+	{
+		(void) pgaml_queue_add("train", pgaml_request_json(&request), reason, GetUserId());
+		return;
+	}
+	wish->wanted = true;
+	wish->request = request;
+	strlcpy(wish->reason, reason, sizeof(wish->reason));
 }
 
 /* One signal of the model in production: what it is now, and what follows. */
 static void
-handle(const char *signal, const PgamlSignalValue *value, int64 model_id, const PgamlLive *live)
+handle(const char *signal, const PgamlSignalValue *value, int64 model_id, const PgamlLive *live, PgamlDriftWish *wish)
 {
 	TimestampTz now = pgaml_clock_now();
 	TimestampTz since;
@@ -168,7 +183,7 @@ handle(const char *signal, const PgamlSignalValue *value, int64 model_id, const 
 						  psprintf("%s is %.4g, its threshold %.4g", signal, value->value, value->threshold),
 						  value->detail);
 	if (value->crossed && live != NULL)
-		retrain(signal, since, live);
+		retrain(signal, since, live, wish);
 }
 
 static int64
@@ -182,7 +197,7 @@ production_model(void)
 
 /* Without a model there is nothing to say: model_drift() says so. */
 static void
-check(MemoryContext context)
+check(MemoryContext context, PgamlDriftWish *wish)
 {
 	PgamlSignalValue values[PGAML_SIGNAL_COUNT];
 	PgamlDriftReference *reference;
@@ -204,22 +219,24 @@ check(MemoryContext context)
 	else
 		pgaml_drift_measure(live, reference, values);
 	for (int i = 0; i < PGAML_SIGNAL_COUNT; i++)
-		handle(pgaml_signal_names[i], &values[i], model_id, live);
+		handle(pgaml_signal_names[i], &values[i], model_id, live, wish);
 	if (live != NULL)
 		pgaml_drift_write_truth(live);
 }
 
 bool
-pgaml_drift_check(void)
+pgaml_drift_check(PgamlDriftWish *wish)
 {
 	MemoryContext context;
 	MemoryContext old;
 
+	if (wish != NULL)
+		memset(wish, 0, sizeof(*wish));
 	if (!take_turn())
 		return false;
 	context = AllocSetContextCreate(CurrentMemoryContext, "pganalytics_ml drift", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	check(context);
+	check(context, wish);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return true;

@@ -19,8 +19,9 @@
  *
  * A threshold is the larger of a floor, below which nobody would mind, and of
  * FACTOR times what the most different block of the training data came to.
- * Where that is not known, the floor counts twice.  Live rows are those of the
- * newest block length, or more when these are few.
+ * Where that is not known, the floor counts twice; and data of less than a
+ * week do not know what the days of a week do to it: then both count twice.
+ * Live rows are those of the newest block length, or more when these are few.
  */
 #include "postgres.h"
 
@@ -49,6 +50,7 @@
 #define NOVELTY_FLOOR	0.10	/* share of executions */
 #define NAMED			3		/* features or statements named in detail */
 #define HOUR_S			3600.0
+#define WEEK_H			167.0	/* but for the last bit */
 
 const char *const pgaml_signal_names[PGAML_SIGNAL_COUNT] = {
 	"features", "levels", "conformal_scores", "error_trend", "coverage", "novelty"
@@ -103,11 +105,18 @@ pgaml_drift_unknown(const char *why, PgamlSignalValue out[PGAML_SIGNAL_COUNT])
 		unknown(&out[i], why);
 }
 
+/* How often the limits count. */
+static double
+caution(const PgamlDriftReference *reference)
+{
+	return reference->hours < WEEK_H ? 2.0 : 1.0;
+}
+
 /* Larger than a floor and than what was usual; the floor twice where that is not known. */
 static double
-limit(double floor, double usual)
+limit(const PgamlDriftReference *reference, double floor, double usual)
 {
-	return isnan(usual) ? 2.0 * floor : Max(floor, FACTOR * usual);
+	return isnan(usual) ? 2.0 * floor : caution(reference) * Max(floor, FACTOR * usual);
 }
 
 /* The newest rows are looked at: a block's length, or as far back as it takes to have enough of them. */
@@ -162,7 +171,7 @@ measure_features(const Measure *measure, PgamlSignalValue *out)
 	for (int i = 0; i < reference->nfeatures; i++)
 	{
 		psi[i] = feature_psi(measure, &reference->features[i]);
-		over[i] = psi[i] / limit(PSI_FLOOR, reference->features[i].usual);
+		over[i] = psi[i] / limit(reference, PSI_FLOOR, reference->features[i].usual);
 	}
 	initStringInfo(&detail);
 	appendStringInfo(&detail, "{\"executions\": " INT64_FORMAT ", \"features\": [", measure->nrows);
@@ -174,7 +183,7 @@ measure_features(const Measure *measure, PgamlSignalValue *out)
 		for (int i = 1; i < reference->nfeatures; i++)
 			if (over[i] > over[worst])
 				worst = i;
-		threshold = limit(PSI_FLOOR, reference->features[worst].usual);
+		threshold = limit(reference, PSI_FLOOR, reference->features[worst].usual);
 		appendStringInfo(&detail, "%s{\"feature\": \"%s\", \"psi\": %.4g, \"threshold\": %.4g}", named > 0 ? ", " : "",
 						 pgaml_feature_name(reference->features[worst].feature).name, psi[worst], threshold);
 		if (named == 0)
@@ -238,7 +247,7 @@ has_moved(const Measure *measure, int64 from, int64 to, double *values, Moved *o
 	shift = pgaml_drift_median(values, out->rows) - level->center;
 	out->queryid = level->queryid;
 	out->factor = exp(shift);
-	return fabs(shift) > Max(Max(LEVEL_LEAST, FACTOR * level->usual),
+	return fabs(shift) > Max(caution(measure->reference) * Max(LEVEL_LEAST, FACTOR * level->usual),
 							 LEVEL_ERRORS * MEDIAN_ERROR * level->spread / sqrt((double) out->rows));
 }
 
@@ -329,7 +338,7 @@ measure_novelty(const Measure *measure, PgamlSignalValue *out)
 		novel += new_statement || measure->model->novel[i];
 	}
 	out->value = (double) novel / measure->njudged;
-	out->threshold = limit(NOVELTY_FLOOR, measure->reference->usual_novelty);
+	out->threshold = limit(measure->reference, NOVELTY_FLOOR, measure->reference->usual_novelty);
 	out->crossed = out->value > out->threshold;
 	out->detail = psprintf("{\"executions\": " INT64_FORMAT ", \"of_new_statements\": " INT64_FORMAT
 						   ", \"of_new_plans\": " INT64_FORMAT "}",
@@ -365,7 +374,7 @@ measure_scores(const Measure *measure, PgamlSignalValue *out)
 	}
 	qsort(scores, n, sizeof(float), compare_float);
 	out->value = pgaml_series_ks(reference->scores, reference->nscores, scores, n);
-	out->threshold = limit(KS_FLOOR, reference->usual_ks);
+	out->threshold = limit(reference, KS_FLOOR, reference->usual_ks);
 	out->crossed = out->value > out->threshold;
 	out->detail = psprintf("{\"executions\": " INT64_FORMAT ", \"median\": %.4g, \"median_held_out\": %.4g, "
 						   "\"p_if_independent\": %.3g}", n, scores[n / 2],
@@ -418,7 +427,7 @@ measure_error(const Measure *measure, PgamlSignalValue *out)
 		z = pgaml_series_level_z(reference->quarters, reference->nquarters, quarters, nquarters);
 	out->value = sum / measure->njudged / reference->error;
 	out->threshold = isnan(reference->usual_error) ? 1.0 + 2.0 * (ERROR_FLOOR - 1.0) :
-		Max(ERROR_FLOOR, 1.0 + FACTOR * (reference->usual_error - 1.0));
+		1.0 + caution(reference) * Max(ERROR_FLOOR - 1.0, FACTOR * (reference->usual_error - 1.0));
 	/* where the series tells nothing of its own scatter, the ratio alone decides */
 	out->crossed = out->value > out->threshold && !(z <= ERROR_Z);
 	out->detail = psprintf("{\"executions\": " INT64_FORMAT ", \"mean_log_error\": %.4g, \"held_out\": %.4g, "
@@ -460,7 +469,7 @@ measure_coverage(const Measure *measure, PgamlSignalValue *out)
 		}
 	error = pgaml_series_cluster_error(hits, judged, nclusters);
 	out->value = covered / n;
-	out->threshold = PGAML_LIVE_COVERAGE - limit(COVERAGE_FLOOR, isnan(usual) ? NAN : PGAML_LIVE_COVERAGE - usual);
+	out->threshold = PGAML_LIVE_COVERAGE - limit(measure->reference, COVERAGE_FLOOR, PGAML_LIVE_COVERAGE - usual);
 	if (!isnan(error))
 		out->threshold = Min(out->threshold, PGAML_LIVE_COVERAGE - COVERAGE_ERRORS * error);
 	out->crossed = out->value < out->threshold;

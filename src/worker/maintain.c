@@ -23,6 +23,7 @@
 #include "base/export.h"
 #include "base/shmem.h"
 #include "base/spi_run.h"
+#include "train/drift.h"
 #include "train/train.h"
 #include "worker/worker_internal.h"
 
@@ -33,6 +34,7 @@ typedef struct Training
 {
 	PgamlTrainRun run;
 	PgamlTrainRequest request;
+	const char *reason;
 	TimestampTz started_at;
 	int64		job_id;
 	ErrorData  *error;			/* NULL: it completed */
@@ -73,7 +75,7 @@ train_guarded(Training *training)
 	MemoryContextSwitchTo(caller);
 	PG_TRY();
 	{
-		training->job_id = pgaml_train_here(&training->run, &training->request, "schedule", context);
+		training->job_id = pgaml_train_here(&training->run, &training->request, training->reason, context);
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(caller);
 		CurrentResourceOwner = owner;
@@ -99,32 +101,40 @@ store_failure(const Training *training)
 	static const char sql[] =
 		"INSERT INTO pganalytics.training_jobs (kind, arguments, status, reason, attempt, error, requested_by, "
 		"                                       requested_at, started_at, finished_at, worker_pid) "
-		"VALUES ('train', $1::jsonb, 'failed', 'schedule', 1, $2, $3, $4, $4, $5, $6) RETURNING job_id";
-	Oid			types[] = {TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID};
+		"VALUES ('train', $1::jsonb, 'failed', $7, 1, $2, $3, $4, $4, $5, $6) RETURNING job_id";
+	Oid			types[] = {TEXTOID, TEXTOID, OIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID};
 	Datum		values[] = {
 		CStringGetTextDatum(pgaml_request_json(&training->request)), CStringGetTextDatum(training->error->message),
 		ObjectIdGetDatum(training->run.userid), TimestampTzGetDatum(training->started_at),
-		TimestampTzGetDatum(pgaml_clock_now()), Int32GetDatum(MyProcPid)
+		TimestampTzGetDatum(pgaml_clock_now()), Int32GetDatum(MyProcPid), CStringGetTextDatum(training->reason)
 	};
 
 	pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
 	return pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
 }
 
-/* Outside of a bracket: train now; returns what came of it. */
+/* Outside of a bracket: train now; returns what came of it.  Without a wish of drift it is the schedule's training. */
 static char *
-train_now(void)
+train_now(const PgamlDriftWish *wish)
 {
 	Training   *training = palloc0(sizeof(Training));
 	PgamlSpi	spi;
 
-	pgaml_schedule_request(&training->request);
+	training->reason = "schedule";
+	if (wish != NULL)
+	{
+		training->request = wish->request;
+		training->reason = wish->reason;
+	}
+	else
+		pgaml_schedule_request(&training->request);
 	training->started_at = pgaml_clock_now();
 	train_guarded(training);
 	pgaml_spi_open(&spi);
 	if (training->error != NULL)
 		training->job_id = store_failure(training);
-	pgaml_schedule_begun(training->job_id);
+	if (wish == NULL)
+		pgaml_schedule_begun(training->job_id);
 	pgaml_spi_close(&spi);
 	if (training->error != NULL)
 		return psprintf("job " INT64_FORMAT " failed: %s", training->job_id, training->error->message);
@@ -151,7 +161,28 @@ retrain(bool wait)
 		result = MemoryContextStrdup(caller, "due, but not queued: pganalytics_ml is not in shared_preload_libraries, "
 									 "so no worker would train; call maintain_models(wait => true)");
 	pgaml_spi_close(&spi);
-	return result != NULL ? result : train_now();
+	return result != NULL ? result : train_now(NULL);
+}
+
+/* Look for drift, if it is time; returns what came of it. */
+static char *
+look_for_drift(bool wait)
+{
+	PgamlDriftWish wish = {0};
+	PgamlSpi	spi;
+	bool		checked;
+
+	pgaml_spi_open(&spi);
+	checked = pgaml_drift_check(wait || pgaml_shared == NULL ? &wish : NULL);
+	pgaml_spi_close(&spi);
+	if (!checked)
+		return "not due yet";
+	if (wish.wanted && wait)
+		return psprintf("%s: %s", wish.reason, train_now(&wish));
+	if (wish.wanted)
+		return psprintf("%s: a retraining is due, but not queued: pganalytics_ml is not in shared_preload_libraries, "
+						"so no worker would train; call maintain_models(wait => true)", wish.reason);
+	return "looked: model_drift() has the signals";
 }
 
 /* maintain_models(wait boolean) RETURNS TABLE (step text, result text) */
@@ -162,6 +193,7 @@ pgaml_maintain_models(PG_FUNCTION_ARGS)
 
 	require_writable();
 	InitMaterializedSRF(fcinfo, 0);
+	put_row(rsinfo, "drift", look_for_drift(PG_GETARG_BOOL(0)));
 	put_row(rsinfo, "retrain", retrain(PG_GETARG_BOOL(0)));
 	return (Datum) 0;
 }

@@ -123,7 +123,7 @@ retire_step(void)
 static void
 drift_step(void)
 {
-	(void) pgaml_drift_check();
+	(void) pgaml_drift_check(NULL);
 }
 
 static void
