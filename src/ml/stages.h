@@ -225,15 +225,6 @@ extern void pgaml_ml_stages_free(MlStages *stages);
 extern void pgaml_ml_stages_predict(const MlStages *stages, const MlStageQuery *query,
 									float *scratch, MlForecast *out);
 
-/*
- * What the stages would have said of a row of data ahead of its execution, as
- * of its start: with the plan of the run before and the runs in data before
- * it.  scratch has room for 2 * nfeatures floats.  Where no stage answers
- * (source NONE) center is the median of all training rows.
- */
-extern void pgaml_ml_stages_ahead(const MlStages *stages, const MlStageData *data, int64_t row, double coverage,
-								  float *scratch, MlForecast *out);
-
 /* What was said of an execution ahead of it, against what happened. */
 typedef struct MlStageTruth
 {

@@ -58,6 +58,9 @@ extern void pgaml_registry_expect(int feature_version, const MlStageLayout *layo
  */
 extern void pgaml_registry_lock(void);
 
+/* The same for work that can wait: false when somebody else has it. */
+extern bool pgaml_registry_try_lock(void);
+
 /*
  * Inside an open SPI bracket: store as candidate and forget what
  * pgaml_registry_retire() may; returns model_id, sets version.

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -47,6 +48,12 @@ void
 pgaml_registry_lock(void)
 {
 	pgaml_spi_run("LOCK TABLE pganalytics.query_performance_models IN SHARE ROW EXCLUSIVE MODE", false);
+}
+
+bool
+pgaml_registry_try_lock(void)
+{
+	return ConditionalLockRelationOid(pgaml_registry_relid(), ShareRowExclusiveLock);
 }
 
 void

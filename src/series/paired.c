@@ -148,10 +148,11 @@ pgaml_series_looks_tail(double information, double alpha)
 }
 
 void
-pgaml_series_blocks(const double *at, int64_t n, int32_t blocks, int64_t *cluster)
+pgaml_series_blocks(const double *at, int64_t n, double least, int64_t *cluster)
 {
 	double		low = INFINITY;
 	double		high = -INFINITY;
+	double		blocks = SERIES_BLOCKS;
 
 	for (int64_t i = 0; i < n; i++)
 	{
@@ -160,11 +161,13 @@ pgaml_series_blocks(const double *at, int64_t n, int32_t blocks, int64_t *cluste
 		low = fmin(low, at[i]);
 		high = fmax(high, at[i]);
 	}
+	if (least > 0.0 && high - low < least * blocks)
+		blocks = fmax(floor((high - low) / least), 1.0);
 	for (int64_t i = 0; i < n; i++)
 	{
 		double		place = isfinite(at[i]) && high > low ? (at[i] - low) / (high - low) * blocks : 0.0;
 
-		cluster[i] = place >= blocks ? blocks - 1 : (int64_t) place;
+		cluster[i] = (int64_t) fmin(place, blocks - 1.0);
 	}
 }
 

@@ -39,8 +39,12 @@ extern MlStatus pgaml_series_paired(const double *a, const double *b, const int6
 /* An interval of the same difference that leaves this probability on either side. */
 extern void pgaml_series_bounds(const SeriesPaired *paired, double tail, double *lower, double *upper);
 
-/* Clusters: the time from the first to the last row in so many equal spans. */
-extern void pgaml_series_blocks(const double *at, int64_t n, int32_t blocks, int64_t *cluster);
+/*
+ * Clusters: the time from the first to the last row in SERIES_BLOCKS equal
+ * spans, or fewer where they would be shorter than least (s; 0: any length).
+ * Rows whose time is not finite stand in the first one.
+ */
+extern void pgaml_series_blocks(const double *at, int64_t n, double least, int64_t *cluster);
 
 /*
  * The tail (on either side) for whoever looks again and again while rows come

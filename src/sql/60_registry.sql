@@ -158,3 +158,19 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
 AS 'MODULE_PATHNAME', 'pgaml_delete_model';
 COMMENT ON FUNCTION delete_model(bigint) IS 'removes a model from all readers; its bytes go seven days later';
 REVOKE ALL ON FUNCTION delete_model(bigint) FROM PUBLIC;
+
+CREATE FUNCTION compare_models(
+    a bigint, b bigint,
+    OUT rows bigint, OUT statements integer, OUT spans integer, OUT held_out_from timestamptz,
+    OUT mae_a double precision, OUT mae_b double precision,
+    OUT difference double precision, OUT lower double precision, OUT upper double precision,
+    OUT interval_score_a double precision, OUT interval_score_b double precision,
+    OUT coverage_a double precision, OUT coverage_b double precision,
+    OUT q50_a double precision, OUT q50_b double precision, OUT q90_a double precision, OUT q90_b double precision,
+    OUT verdict text)
+LANGUAGE C STABLE PARALLEL RESTRICTED STRICT
+AS 'MODULE_PATHNAME', 'pgaml_compare_models';
+COMMENT ON FUNCTION compare_models(bigint, bigint) IS
+    'two models on the same newest rows, new to both: errors on log time, a 95 % interval of their paired difference, a verdict';
+REVOKE ALL ON FUNCTION compare_models(bigint, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION compare_models(bigint, bigint) TO pg_monitor;

@@ -27,6 +27,7 @@
 #include "base/event.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
+#include "train/champion.h"
 #include "train/drift.h"
 #include "train/drift_signals.h"
 #include "train/drift_truth.h"
@@ -208,6 +209,7 @@ check(MemoryContext context, PgamlDriftWish *wish)
 	if (model_id == 0)
 	{
 		pgaml_spi_run("DELETE FROM pganalytics.drift_signals", false);
+		pgaml_champion_decide(NULL);
 		return;
 	}
 	live = pgaml_live_read(context, &why);
@@ -222,6 +224,7 @@ check(MemoryContext context, PgamlDriftWish *wish)
 		handle(pgaml_signal_names[i], &values[i], model_id, live, wish);
 	if (live != NULL)
 		pgaml_drift_write_truth(live);
+	pgaml_champion_decide(live);
 }
 
 bool

@@ -18,45 +18,36 @@
 
 #define ASK_EVERY	512			/* rows between two looks for interrupts */
 
-double
-pgaml_judge_winkler(double target, double lower, double upper)
-{
-	double		penalty = 2.0 / (1.0 - PGAML_JUDGE_COVERAGE);
-
-	return upper - lower + penalty * (Max(lower - target, 0.0) + Max(target - upper, 0.0));
-}
-
 void
-pgaml_judge(const MlStages *stages, const MlStageData *data, const uint8 *wanted, PgamlJudged *out)
+pgaml_judge(const MlStages *stages, const PgamlDataset *dataset, const uint8 *wanted, PgamlJudged *out)
 {
+	int64		n = dataset->data.nrows;
 	float	   *scratch = palloc(sizeof(float) * 2 * pgaml_ml_stages_layout(stages)->nfeatures);
 
 	memset(out, 0, sizeof(*out));
-	out->error = palloc_extended(sizeof(double) * Max(data->nrows, 1), MCXT_ALLOC_HUGE);
-	out->winkler = palloc_extended(sizeof(double) * Max(data->nrows, 1), MCXT_ALLOC_HUGE);
-	for (int64 i = 0; i < data->nrows; i++)
+	out->error = palloc_extended(sizeof(double) * Max(n, 1), MCXT_ALLOC_HUGE);
+	out->winkler = palloc_extended(sizeof(double) * Max(n, 1), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < n; i++)
 	{
-		MlForecast	forecast;
+		bool		known = dataset->recent != NULL;
+		MlStageTruth truth = {.error = get_float8_nan(), .winkler = get_float8_nan()};
 
 		if (i % ASK_EVERY == 0)
 			CHECK_FOR_INTERRUPTS();
-		out->error[i] = out->winkler[i] = get_float8_nan();
-		if (wanted != NULL && !wanted[i])
-			continue;
-		pgaml_ml_stages_ahead(stages, data, i, PGAML_JUDGE_COVERAGE, scratch, &forecast);
-		out->error[i] = fabs(data->target[i] - forecast.center);
-		out->rows++;
-		if (!data->single[i] || !isfinite(forecast.lower) || !isfinite(forecast.upper))
-			continue;
-		out->winkler[i] = pgaml_judge_winkler(data->target[i], forecast.lower, forecast.upper);
-		out->intervals++;
-		out->covered += forecast.lower <= data->target[i] && data->target[i] <= forecast.upper;
+		if (wanted == NULL || wanted[i])
+			pgaml_ml_stages_truth(stages, &dataset->data, i, known ? dataset->recent + i * PGAML_RECENT_RUNS : NULL,
+								  known ? dataset->nrecent[i] : 0, PGAML_JUDGE_COVERAGE, scratch, &truth);
+		out->error[i] = fabs(truth.error);
+		out->winkler[i] = truth.winkler;
+		out->rows += isfinite(truth.error);
+		out->intervals += isfinite(truth.winkler);
+		out->covered += isfinite(truth.winkler) && truth.covered;
 	}
 	pfree(scratch);
 }
 
 void
-pgaml_judge_pair(const double *a, const double *b, const double *at, int64 n, SeriesPaired *out)
+pgaml_judge_pair(const double *a, const double *b, const double *at, int64 n, double least, SeriesPaired *out)
 {
 	double	   *when = palloc_extended(sizeof(double) * Max(n, 1), MCXT_ALLOC_HUGE);
 	int64	   *block = palloc_extended(sizeof(int64) * Max(n, 1), MCXT_ALLOC_HUGE);
@@ -67,7 +58,7 @@ pgaml_judge_pair(const double *a, const double *b, const double *at, int64 n, Se
 	/* the spans are of the time that is compared */
 	for (int64 i = 0; i < n; i++)
 		when[i] = isfinite(a[i]) && isfinite(b[i]) ? at[i] : get_float8_nan();
-	pgaml_series_blocks(when, n, SERIES_BLOCKS, block);
+	pgaml_series_blocks(when, n, least, block);
 	pgaml_ml_memory_init(&memory, CurrentMemoryContext, 0);
 	status = pgaml_series_paired(a, b, block, n, PGAML_JUDGE_CONFIDENCE, &memory.allocator, out, &error);
 	if (status != ML_OK)

@@ -19,10 +19,10 @@
 /* One model on the rows of a dataset; arrays of its nrows, NaN where not asked. */
 typedef struct PgamlJudged
 {
-	double	   *error;			/* |log error| */
-	double	   *winkler;		/* interval score, log (Gneiting and Raftery 2007, 6.2); of single executions */
+	double	   *error;			/* |log error|; NaN also where it has no answer */
+	double	   *winkler;		/* interval score, log (Gneiting and Raftery 2007, 6.2); of calibrated intervals */
 	int64		rows;
-	int64		intervals;		/* rows with an interval */
+	int64		intervals;		/* rows with a calibrated interval */
 	int64		covered;
 } PgamlJudged;
 
@@ -30,16 +30,14 @@ typedef struct PgamlJudged
  * Ask the stages about the rows that wanted marks (NULL: all), ahead of each
  * execution.  Processes interrupts; memory in the current context.
  */
-extern void pgaml_judge(const MlStages *stages, const MlStageData *data, const uint8 *wanted, PgamlJudged *out);
-
-/* Interval score of one answer. */
-extern double pgaml_judge_winkler(double target, double lower, double upper);
+extern void pgaml_judge(const MlStages *stages, const PgamlDataset *dataset, const uint8 *wanted, PgamlJudged *out);
 
 /*
  * The paired difference of a - b over the rows where both are known; rows of
- * one span of time, of which there are SERIES_BLOCKS, depend on each other.
+ * one span of time, least seconds or longer, depend on each other.
  */
-extern void pgaml_judge_pair(const double *a, const double *b, const double *at, int64 n, SeriesPaired *out);
+extern void pgaml_judge_pair(const double *a, const double *b, const double *at, int64 n, double least,
+							 SeriesPaired *out);
 
 /* The two differences for an event, as JSON, palloc'd. */
 extern char *pgaml_judge_json(const SeriesPaired *errors, const SeriesPaired *scores);

@@ -65,10 +65,10 @@ pgaml_promote_decide(const PgamlTrainRun *run, PgamlPromotion *out)
 	{
 		out->incumbent_serves = true;
 		wanted = newest_rows(dataset, Max(run->heldout_from, incumbent.heldout_from));
-		pgaml_judge(run->stages, &dataset->data, wanted, &ours);
-		pgaml_judge(incumbent.stages, &dataset->data, wanted, &theirs);
-		pgaml_judge_pair(ours.error, theirs.error, dataset->at, dataset->data.nrows, &out->errors);
-		pgaml_judge_pair(ours.winkler, theirs.winkler, dataset->at, dataset->data.nrows, &out->scores);
+		pgaml_judge(run->stages, dataset, wanted, &ours);
+		pgaml_judge(incumbent.stages, dataset, wanted, &theirs);
+		pgaml_judge_pair(ours.error, theirs.error, dataset->at, dataset->data.nrows, 0.0, &out->errors);
+		pgaml_judge_pair(ours.winkler, theirs.winkler, dataset->at, dataset->data.nrows, 0.0, &out->scores);
 		out->verdict = pgaml_judge_verdict(&out->errors, &out->scores, TAIL);
 	}
 	MemoryContextSwitchTo(old);
