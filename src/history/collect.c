@@ -6,34 +6,18 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/xlog.h"
-#include "access/xact.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 
 #include "base/export.h"
 #include "base/shmem.h"
 #include "base/spi_run.h"
+#include "base/writable.h"
 #include "history/history.h"
 
 #define COLLECT_COLUMNS	7
 
 PGAML_FUNCTION_INFO_V1(pgaml_collect_statements);
-
-static void
-require_writable(void)
-{
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot collect statements during recovery"),
-				 errhint("Collect on the primary; a standby answers from what was collected there.")));
-	if (XactReadOnly)
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot collect statements in a read-only transaction"),
-				 errhint("Call collect_statements() in a read-write transaction.")));
-}
 
 /*
  * collect_statements(): one row about the tick.  Rights are those of EXECUTE.
@@ -50,7 +34,7 @@ pgaml_collect_statements(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	require_writable();
+	pgaml_require_writable("collect_statements()");
 
 	pgaml_spi_open(&spi);
 	pgaml_history_collect(&tick);

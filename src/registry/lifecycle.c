@@ -22,6 +22,7 @@
 #include "base/event.h"
 #include "base/export.h"
 #include "base/spi_run.h"
+#include "base/writable.h"
 #include "registry/ml_adapter.h"
 #include "registry/registry.h"
 #include "registry/registry_internal.h"
@@ -345,7 +346,7 @@ change_by_hand(void (*change) (int64, const PgamlChange *), int64 model_id, cons
 	PgamlChange by_hand = {.by = GetUserId()};
 	PgamlSpi	spi;
 
-	PreventCommandIfReadOnly(function);
+	pgaml_require_writable(function);
 	pgaml_spi_open(&spi);
 	change(model_id, &by_hand);
 	pgaml_spi_close(&spi);
@@ -383,7 +384,7 @@ pgaml_rollback_model(PG_FUNCTION_ARGS)
 	PgamlSpi	spi;
 	int64		model_id;
 
-	PreventCommandIfReadOnly("rollback_model()");
+	pgaml_require_writable("rollback_model()");
 	pgaml_spi_open(&spi);
 	model_id = pgaml_registry_rollback(&by_hand);
 	pgaml_spi_close(&spi);

@@ -26,6 +26,7 @@
 #include "base/export.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
+#include "base/writable.h"
 #include "features/spec.h"
 #include "ml/xgboost.h"
 #include "registry/registry.h"
@@ -347,7 +348,7 @@ pgaml_import_model(PG_FUNCTION_ARGS)
 	instr_time	end;
 	PgamlSpi	spi;
 
-	PreventCommandIfReadOnly("import_model()");
+	pgaml_require_writable("import_model()");
 	INSTR_TIME_SET_CURRENT(start);
 	import.context = AllocSetContextCreate(CurrentMemoryContext, "pganalytics_ml import", ALLOCSET_DEFAULT_SIZES);
 	pgaml_ml_memory_init(&import.memory, import.context, (Size) pgaml_training_memory * 1024);

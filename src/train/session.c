@@ -21,6 +21,7 @@
 #include "base/export.h"
 #include "base/shmem.h"
 #include "base/spi_run.h"
+#include "base/writable.h"
 #include "registry/registry.h"
 #include "train/queue.h"
 #include "train/train.h"
@@ -119,7 +120,7 @@ pgaml_train_performance_model(PG_FUNCTION_ARGS)
 
 	parse_arguments(fcinfo, &request);
 	PreventCommandDuringRecovery("train_performance_model()");
-	PreventCommandIfReadOnly("train_performance_model()");
+	pgaml_require_writable("train_performance_model()");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (PG_GETARG_BOOL(4))

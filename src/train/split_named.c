@@ -25,6 +25,7 @@
 #include "base/export.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
+#include "base/writable.h"
 #include "train/train.h"
 
 #define FRACTIONS_SLACK 1e-9	/* by which their sum may miss 1 */
@@ -425,7 +426,7 @@ pgaml_create_data_split(PG_FUNCTION_ARGS)
 	bool		nulls[lengthof(values)] = {false};
 
 	parse_arguments(fcinfo, &split, &lookback_days);
-	PreventCommandIfReadOnly("create_data_split()");
+	pgaml_require_writable("create_data_split()");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pgaml_spi_open(&spi);
@@ -456,7 +457,7 @@ pgaml_drop_data_split(PG_FUNCTION_ARGS)
 	PgamlSpi	spi;
 	uint64		dropped;
 
-	PreventCommandIfReadOnly("drop_data_split()");
+	pgaml_require_writable("drop_data_split()");
 	pgaml_spi_open(&spi);
 	dropped = pgaml_spi_exec(sql, 1, types, values, NULL, false);
 	pgaml_spi_close(&spi);

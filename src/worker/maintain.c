@@ -11,7 +11,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -23,6 +22,7 @@
 #include "base/export.h"
 #include "base/shmem.h"
 #include "base/spi_run.h"
+#include "base/writable.h"
 #include "train/drift.h"
 #include "train/train.h"
 #include "worker/worker_internal.h"
@@ -39,17 +39,6 @@ typedef struct Training
 	int64		job_id;
 	ErrorData  *error;			/* NULL: it completed */
 } Training;
-
-static void
-require_writable(void)
-{
-	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-				 errmsg("cannot maintain models during recovery"),
-				 errhint("Call maintain_models() on the primary; a standby serves the models made there.")));
-	PreventCommandIfReadOnly("maintain_models()");
-}
 
 static void
 put_row(ReturnSetInfo *rsinfo, const char *step, const char *result)
@@ -191,7 +180,7 @@ pgaml_maintain_models(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	require_writable();
+	pgaml_require_writable("maintain_models()");
 	InitMaterializedSRF(fcinfo, 0);
 	put_row(rsinfo, "drift", look_for_drift(PG_GETARG_BOOL(0)));
 	put_row(rsinfo, "retrain", retrain(PG_GETARG_BOOL(0)));

@@ -112,7 +112,7 @@ $standby->init_from_backup($node, 'base', has_streaming => 1);
 $standby->start;
 my ($rc, $out, $err) = $standby->psql('postgres', 'SELECT collect_statements()');
 isnt($rc, 0, 'a standby does not collect');
-like($err, qr/cannot collect statements during recovery.*Collect on the primary/s, 'and says why');
+like($err, qr/cannot execute collect_statements\(\) during recovery.*Call it on the primary/s, 'and says why');
 $node->safe_psql('postgres', 'SELECT count(*) FROM collect_statements()');
 my $calls = $node->safe_psql('postgres', 'SELECT ' . pgaml_calls($load));
 $node->wait_for_catchup($standby);
