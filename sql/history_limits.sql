@@ -45,3 +45,16 @@ SELECT count(*) > 0 AS kept FROM pganalytics.statements WHERE query = 'SELECT pr
 INSERT INTO pganalytics.system_history VALUES (now() - interval '401 days', 3600, 1, 50, 1);
 SELECT count(*) FROM collect_statements();
 SELECT count(*) AS system FROM pganalytics.system_history WHERE bucket_start < now() - interval '1 day';
+
+-- After a jump of the clock nothing is old until a day has shown that it was an outage.
+INSERT INTO pganalytics.events (at, kind, message) VALUES (now() - interval '401 days', 'test', 'old'), (now() - interval '403 days', 'test', 'older');
+UPDATE pganalytics.collector_state SET last_retention = now() - interval '2 days';
+SELECT count(*) FROM collect_statements();
+SELECT count(*) AS system FROM pganalytics.system_history WHERE bucket_start < now() - interval '1 day';
+SELECT message FROM pganalytics.events;
+SELECT jump_from < now() - interval '1 day' AS jumped, jump_at <= now() AS noticed FROM pganalytics.collector_state;
+UPDATE pganalytics.collector_state SET last_retention = now() - interval '2 minutes', jump_at = now() - interval '25 hours';
+SELECT count(*) FROM collect_statements();
+SELECT count(*) AS system FROM pganalytics.system_history WHERE bucket_start < now() - interval '1 day';
+SELECT count(*) AS events FROM pganalytics.events;
+SELECT jump_from, jump_at FROM pganalytics.collector_state;

@@ -41,7 +41,7 @@ pgaml_collect_statements(PG_FUNCTION_ARGS)
 	pgaml_history_read_texts(false);
 	pgaml_history_join();
 	samples = pgaml_history_drain();
-	pgaml_history_retire();
+	(void) pgaml_history_retire();
 	pgaml_spi_close(&spi);
 
 	values[0] = Int64GetDatum(tick.entries);

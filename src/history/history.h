@@ -43,8 +43,14 @@ extern void pgaml_history_join(void);
 /* Empty this database's share of the shared records into tables; returns samples stored. */
 extern int64 pgaml_history_drain(void);
 
-/* Delete what is older or more than the settings allow; at most once a minute. */
-extern void pgaml_history_retire(void);
+/* Delete what is older or more than the settings allow; at most once a minute: true when it was time. */
+extern bool pgaml_history_retire(void);
+
+/*
+ * The moment from which ages are counted when something is deleted for its
+ * age: now, or before a jump of the clock that need not be true.  Writes nothing.
+ */
+extern TimestampTz pgaml_history_settled_now(void);
 
 /* When the tick after last_tick is due: a collect_interval later, or at the end of its bucket. */
 extern TimestampTz pgaml_history_next_due(TimestampTz last_tick);

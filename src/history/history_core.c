@@ -262,3 +262,25 @@ pgaml_history_core_slice(const HistoryEvent *event, int64_t width_s, HistorySlic
 	}
 	return n;
 }
+
+int64_t
+pgaml_history_core_settle(HistoryClock *clock, int64_t now)
+{
+	int64_t		last = clock->any ? clock->last : now;
+
+	clock->any = true;
+	clock->last = now;
+	if (clock->jumped)
+	{
+		clock->jumped = now > clock->jump_from + HISTORY_JUMP_US && now - clock->jump_at < HISTORY_SETTLE_US;
+		if (now < clock->jump_at)
+			clock->jump_at = now;
+	}
+	else if (now > last + HISTORY_JUMP_US)
+	{
+		clock->jumped = true;
+		clock->jump_from = last;
+		clock->jump_at = now;
+	}
+	return clock->jumped ? clock->jump_from : now;
+}

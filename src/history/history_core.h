@@ -159,4 +159,26 @@ extern int	pgaml_history_core_slice(const HistoryEvent *event, int64_t width_s,
 /* How many slices an event has, at most max. */
 extern int	pgaml_history_core_slices(const HistoryEvent *event, int64_t width_s, int max);
 
+/*
+ * What deletion for age knows of the clock.  A clock that jumps ahead would
+ * make everything too old at once.  So after a jump the time before it
+ * counts, until the clock has stayed on the new side for a day: then it was an
+ * outage, or the clock is right now.  A clock set back to where it came from
+ * ends the wait, one set back part of the way begins it anew.
+ */
+#define HISTORY_JUMP_US		INT64_C(86400000000)	/* more than this since the last look is a jump */
+#define HISTORY_SETTLE_US	INT64_C(86400000000)	/* until a new side is believed */
+
+typedef struct HistoryClock
+{
+	bool		any;			/* there was a look before */
+	int64_t		last;			/* of that look */
+	bool		jumped;
+	int64_t		jump_from;		/* the last look before the jump */
+	int64_t		jump_at;		/* the first one after it */
+} HistoryClock;
+
+/* Take note of the time; returns the moment from which ages may be counted, not after now. */
+extern int64_t pgaml_history_core_settle(HistoryClock *clock, int64_t now);
+
 #endif							/* PGAML_HISTORY_CORE_H */

@@ -4,7 +4,9 @@
  *
  * Runs at most once a minute and deletes at most one batch per table, so that
  * no transaction grows long; what is left over goes the next time.  A
- * statement leaves with the last of its history.
+ * statement leaves with the last of its history.  After a jump of the clock
+ * ages are counted from before it, until a day shows that it was none
+ * (history_core.h).
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -16,6 +18,7 @@
 #include "base/guc.h"
 #include "base/spi_run.h"
 #include "history/history.h"
+#include "history/history_core.h"
 
 #define RUN_INTERVAL	(60 * USECS_PER_SEC)
 #define BATCH_ROWS		5000
@@ -46,6 +49,7 @@ static const AgeRule age_rules[] = {
 		" AND NOT EXISTS (SELECT FROM pganalytics.statement_history h"
 		" WHERE h.queryid = t.queryid AND h.origin = t.origin)")},
 	{&pgaml_samples_retention, DELETE_BATCH("execution_samples", "t.sampled_at < $1")},
+	{&pgaml_history_retention, DELETE_BATCH("events", "t.at < $1")},
 	{&pgaml_jobs_retention, DELETE_BATCH("training_jobs", "t.finished_at < $1")},
 };
 
@@ -105,26 +109,63 @@ forget_utilities(TimestampTz now)
 					now - UTILITY_AGE, BATCH_ROWS);
 }
 
-/* True when a minute has passed; then this transaction is the one to delete. */
 static bool
-claim(TimestampTz now)
+time_at(int column, int64_t *t)
 {
-	return run_with_cutoff("UPDATE pganalytics.collector_state SET last_retention = $1"
-						   " WHERE last_retention IS NULL OR last_retention > $1"
-						   " OR last_retention <= $1 - $2 * interval '1 microsecond'",
-						   now, RUN_INTERVAL) > 0;
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+
+	*t = isnull ? 0 : DatumGetTimestampTz(value);
+	return !isnull;
 }
 
-void
+static void
+read_clock(HistoryClock *clock, bool read_only)
+{
+	memset(clock, 0, sizeof(*clock));
+	if (pgaml_spi_run("SELECT last_retention, jump_from, jump_at FROM pganalytics.collector_state", read_only) == 0)
+		return;
+	clock->any = time_at(1, &clock->last);
+	clock->jumped = time_at(2, &clock->jump_from) && time_at(3, &clock->jump_at);
+}
+
+static void
+store_clock(const HistoryClock *clock)
+{
+	Oid			types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		values[] = {
+		TimestampTzGetDatum(clock->last), TimestampTzGetDatum(clock->jump_from), TimestampTzGetDatum(clock->jump_at)
+	};
+
+	pgaml_spi_exec("UPDATE pganalytics.collector_state SET last_retention = $1, jump_from = $2, jump_at = $3",
+				   lengthof(types), types, values, clock->jumped ? NULL : " nn", false);
+}
+
+TimestampTz
+pgaml_history_settled_now(void)
+{
+	HistoryClock clock;
+
+	read_clock(&clock, true);
+	return pgaml_history_core_settle(&clock, pgaml_clock_now());
+}
+
+bool
 pgaml_history_retire(void)
 {
 	TimestampTz now = pgaml_clock_now();
+	TimestampTz settled;
+	HistoryClock clock;
 
 	pgaml_history_lock();
-	if (!claim(now))
-		return;
+	read_clock(&clock, false);
+	if (clock.any && now >= clock.last && now < clock.last + RUN_INTERVAL)
+		return false;
+	settled = pgaml_history_core_settle(&clock, now);
+	store_clock(&clock);
 	for (int i = 0; i < lengthof(age_rules); i++)
-		run_with_cutoff(age_rules[i].sql, now - *age_rules[i].retention * USECS_PER_MINUTE, BATCH_ROWS);
+		run_with_cutoff(age_rules[i].sql, settled - *age_rules[i].retention * USECS_PER_MINUTE, BATCH_ROWS);
 	cut_samples();
-	forget_utilities(now);
+	forget_utilities(settled);
+	return true;
 }

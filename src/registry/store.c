@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
+#include "history/history.h"
 #include "registry/registry.h"
 #include "registry/registry_internal.h"
 
@@ -73,7 +74,7 @@ pgaml_registry_retire(void)
 		"  UNION ALL SELECT model_id, origin FROM pganalytics.query_performance_models WHERE deleted_at < $3) old "
 		" WHERE m.model_id = old.model_id AND m.origin = old.origin";
 	Oid			types[] = {INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
-	TimestampTz now = pgaml_clock_now();
+	TimestampTz now = pgaml_history_settled_now();
 	Datum		values[] = {
 		Int32GetDatum(pgaml_models_retention),
 		TimestampTzGetDatum(now - pgaml_history_retention * USECS_PER_MINUTE),

@@ -108,6 +108,8 @@ CREATE TABLE pganalytics.collector_state (
     last_text_read timestamptz,
     last_join      timestamptz,             -- of restored statements with own ones
     last_retention timestamptz,
+    jump_from      timestamptz,             -- the clock jumped ahead from here ...
+    jump_at        timestamptz,             -- ... to here: nothing ages for a day; NULL: it did not
     tick_ms        double precision         -- duration of the last tick
 ) WITH (fillfactor = 50);
 INSERT INTO pganalytics.collector_state DEFAULT VALUES;

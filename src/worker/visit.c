@@ -34,6 +34,7 @@
 #include "capture/capture.h"
 #include "history/history.h"
 #include "train/drift.h"
+#include "registry/registry.h"
 #include "worker/schedule_core.h"
 #include "worker/worker.h"
 #include "worker/worker_internal.h"
@@ -117,7 +118,8 @@ drain_step(void)
 static void
 retire_step(void)
 {
-	pgaml_history_retire();
+	if (pgaml_history_retire())
+		pgaml_registry_retire();
 }
 
 static void

@@ -427,6 +427,78 @@ a_moment_has_one_slice(void **state)
 	assert_float_equal(slices[0].loss, 0, 0);
 }
 
+/* Looks every minute, from start for so many minutes; the moments must all settle to what they are. */
+static void
+assert_settled(HistoryClock *clock, int64_t start, int minutes)
+{
+	for (int i = 0; i < minutes; i++)
+		assert_int_equal(pgaml_history_core_settle(clock, start + i * 60 * SECOND), start + i * 60 * SECOND);
+}
+
+static void
+ages_are_counted_from_now(void **state)
+{
+	HistoryClock clock = {0};
+
+	(void) state;
+	assert_settled(&clock, 500 * DAY, 3 * 1440);
+	/* an outage of a day, and steps back */
+	assert_settled(&clock, 503 * DAY + DAY - 60 * SECOND, 10);
+	assert_settled(&clock, 503 * DAY, 10);
+	assert_settled(&clock, 100 * DAY, 10);
+}
+
+static void
+a_clock_that_jumped_ahead_ages_nothing(void **state)
+{
+	HistoryClock clock = {0};
+	int64_t		before = 500 * DAY;
+
+	(void) state;
+	assert_settled(&clock, before - 60 * SECOND, 2);
+	for (int minute = 0; minute < 1440; minute++)
+		assert_int_equal(pgaml_history_core_settle(&clock, before + 400 * DAY + minute * 60 * SECOND), before);
+	/* it has stayed there for a day */
+	assert_settled(&clock, before + 401 * DAY, 10);
+}
+
+static void
+a_clock_set_right_again_ages_nothing(void **state)
+{
+	HistoryClock clock = {0};
+	int64_t		before = 500 * DAY;
+
+	(void) state;
+	assert_settled(&clock, before, 1);
+	assert_int_equal(pgaml_history_core_settle(&clock, before + 4000 * DAY), before);
+	/* a second back is no correction */
+	assert_int_equal(pgaml_history_core_settle(&clock, before + 4000 * DAY - SECOND), before);
+	/* half of the way back: the wait begins anew */
+	assert_int_equal(pgaml_history_core_settle(&clock, before + 2000 * DAY), before);
+	assert_int_equal(pgaml_history_core_settle(&clock, before + 2000 * DAY + DAY - 1), before);
+	/* the whole of it, some minutes later: all is as ever */
+	assert_settled(&clock, before + 300 * SECOND, 10);
+	assert_int_equal(pgaml_history_core_settle(&clock, before + 100 * DAY), before + 300 * SECOND + 9 * 60 * SECOND);
+}
+
+/* Who looks once a week deletes every other week. */
+static void
+rare_looks_settle(void **state)
+{
+	HistoryClock clock = {0};
+	int			settled = 0;
+
+	(void) state;
+	for (int week = 0; week < 20; week++)
+	{
+		int64_t		answer = pgaml_history_core_settle(&clock, week * 7 * DAY);
+
+		assert_true(answer <= week * 7 * DAY && answer >= (week - 1) * 7 * DAY);
+		settled += answer == week * 7 * DAY;
+	}
+	assert_int_equal(settled, 10);
+}
+
 int
 main(void)
 {
@@ -450,6 +522,10 @@ main(void)
 		cmocka_unit_test(slices_cover_an_event_exactly),
 		cmocka_unit_test(a_long_event_keeps_its_newest_slices),
 		cmocka_unit_test(a_moment_has_one_slice),
+		cmocka_unit_test(ages_are_counted_from_now),
+		cmocka_unit_test(a_clock_that_jumped_ahead_ages_nothing),
+		cmocka_unit_test(a_clock_set_right_again_ages_nothing),
+		cmocka_unit_test(rare_looks_settle),
 	};
 
 	return cmocka_run_group_tests_name("history", tests, NULL, NULL);
