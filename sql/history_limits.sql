@@ -21,9 +21,9 @@ INSERT INTO pganalytics.history_windows
 SELECT now() - make_interval(days => d), 3600, 'gap', 0, now(), now(), 0, origin
 FROM (VALUES (399), (401)) AS age (d), pganalytics.installation;
 INSERT INTO pganalytics.system_history VALUES (now() - interval '401 days', 3600, 1, 50, 1);
-INSERT INTO pganalytics.training_jobs (status, requested_by, requested_at, finished_at)
-VALUES ('completed', 10, now(), now() - interval '91 days'), ('completed', 10, now(), now() - interval '89 days'),
-       ('pending', 10, now() - interval '200 days', NULL);
+INSERT INTO pganalytics.training_jobs (status, requested_by, requested_at, finished_at, not_before)
+VALUES ('completed', 10, now(), now() - interval '91 days', NULL), ('completed', 10, now(), now() - interval '89 days', NULL),
+       ('pending', 10, now() - interval '200 days', NULL, now());
 INSERT INTO pganalytics.execution_samples
 SELECT now() - make_interval(days => d), 5, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 10,
        1, 1, 1, 1, 1, 1, true, 'done', '{}'
