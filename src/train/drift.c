@@ -25,6 +25,7 @@
 
 #include "base/clock.h"
 #include "base/event.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
 #include "train/champion.h"
@@ -36,6 +37,15 @@
 #define CHECK_EVERY		USECS_PER_HOUR
 #define LOOKBACK_MAX	90		/* days, of a retraining for drift */
 #define SAMPLES_FACTOR	5		/* on min_training_samples: rows that it should have */
+
+/* One check. */
+typedef struct Check
+{
+	TimestampTz now;
+	int64		model_id;		/* in production */
+	PgamlLive  *live;			/* NULL: nothing to judge by */
+	PgamlDriftWish *wish;		/* NULL: retrainings are queued */
+} Check;
 
 /* A signal as the last check left it. */
 typedef struct Before
@@ -50,13 +60,12 @@ typedef struct Before
  * somebody else's check that is under way does not.
  */
 static bool
-take_turn(void)
+take_turn(TimestampTz now)
 {
 	static const char look[] =
 		"SELECT 1 FROM pganalytics.drift_state "
 		" WHERE checked_at IS NULL OR checked_at <= $1 OR checked_at > $2 FOR UPDATE SKIP LOCKED";
 	static const char note[] = "UPDATE pganalytics.drift_state SET checked_at = $2";
-	TimestampTz now = pgaml_clock_now();
 	Oid			types[] = {TIMESTAMPTZOID, TIMESTAMPTZOID};
 	Datum		values[] = {TimestampTzGetDatum(now - CHECK_EVERY), TimestampTzGetDatum(now)};
 
@@ -89,7 +98,7 @@ read_before(const char *signal, Before *out)
 }
 
 static void
-write_signal(const char *signal, int64 model_id, const PgamlSignalValue *value, TimestampTz since)
+write_signal(const Check *check, const char *signal, const PgamlSignalValue *value, TimestampTz since)
 {
 	static const char sql[] =
 		"INSERT INTO pganalytics.drift_signals AS d (signal, model_id, value, threshold, crossed, since, checked_at, detail) "
@@ -99,9 +108,9 @@ write_signal(const char *signal, int64 model_id, const PgamlSignalValue *value, 
 		"  checked_at = excluded.checked_at, detail = excluded.detail";
 	Oid			types[] = {TEXTOID, INT8OID, FLOAT8OID, FLOAT8OID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID};
 	Datum		values[] = {
-		CStringGetTextDatum(signal), Int64GetDatum(model_id), Float8GetDatum(value->value),
+		CStringGetTextDatum(signal), Int64GetDatum(check->model_id), Float8GetDatum(value->value),
 		Float8GetDatum(value->threshold), BoolGetDatum(value->crossed), TimestampTzGetDatum(since),
-		TimestampTzGetDatum(pgaml_clock_now()), CStringGetTextDatum(value->detail)
+		TimestampTzGetDatum(check->now), CStringGetTextDatum(value->detail)
 	};
 	char		nulls[] = {
 		' ', ' ', isnan(value->value) ? 'n' : ' ', isnan(value->threshold) ? 'n' : ' ', ' ',
@@ -117,14 +126,14 @@ write_signal(const char *signal, int64 model_id, const PgamlSignalValue *value, 
  * not before that has lasted twice as long as when it was last asked for.
  */
 static bool
-may_ask(const char *reason, TimestampTz since)
+may_ask(const char *reason, TimestampTz now, TimestampTz since)
 {
 	static const char sql[] =
 		"SELECT FROM pganalytics.training_jobs "
 		" WHERE reason = $1 AND requested_at > least($2 - interval '1 day', $3 + ($2 - $3) / 2) LIMIT 1";
 	Oid			types[] = {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
 	Datum		values[] = {
-		CStringGetTextDatum(reason), TimestampTzGetDatum(pgaml_clock_now()), TimestampTzGetDatum(since)
+		CStringGetTextDatum(reason), TimestampTzGetDatum(now), TimestampTzGetDatum(since)
 	};
 
 	return pgaml_spi_exec(sql, 3, types, values, NULL, false) == 0;
@@ -132,9 +141,9 @@ may_ask(const char *reason, TimestampTz since)
 
 /* Days to look back: as long as it lasts and one more, but enough rows. */
 static int
-lookback_days(TimestampTz since, const PgamlLive *live)
+lookback_days(const PgamlLive *live, TimestampTz since)
 {
-	double		days = floor((double) (pgaml_clock_now() - since) / USECS_PER_DAY) + 1.0;
+	double		days = floor((double) (live->until - since) / USECS_PER_DAY) + 1.0;
 	double		rows_a_day = (double) live->rows->seen / ((double) (live->until - live->from) / USECS_PER_DAY);
 
 	days = Max(days, ceil(SAMPLES_FACTOR * pgaml_min_training_samples / Max(rows_a_day, 1e-3)));
@@ -142,14 +151,15 @@ lookback_days(TimestampTz since, const PgamlLive *live)
 }
 
 static void
-retrain(const char *signal, TimestampTz since, const PgamlLive *live, PgamlDriftWish *wish)
+retrain(const Check *check, const char *signal, TimestampTz since)
 {
 	char	   *reason = psprintf("drift: %s", signal);
+	PgamlDriftWish *wish = check->wish;
 	PgamlTrainRequest request;
 
-	if ((wish != NULL && wish->wanted) || pgaml_queue_busy("train") || !may_ask(reason, since))
+	if ((wish != NULL && wish->wanted) || pgaml_queue_busy("train") || !may_ask(reason, check->now, since))
 		return;
-	pgaml_request_fill(&request, NULL, lookback_days(since, live), NULL, "time");
+	pgaml_request_fill(&request, NULL, lookback_days(check->live, since), NULL, "time");
 	if (wish == NULL)
 	{
 		(void) pgaml_queue_add("train", pgaml_request_json(&request), reason, GetUserId());
@@ -160,31 +170,38 @@ retrain(const char *signal, TimestampTz since, const PgamlLive *live, PgamlDrift
 	strlcpy(wish->reason, reason, sizeof(wish->reason));
 }
 
+/* Why a signal is no longer crossed. */
+static char *
+why_over(const Check *check, const char *signal, const PgamlSignalValue *value, const Before *before)
+{
+	if (before->model_id != check->model_id)
+		return psprintf("%s: model " INT64_FORMAT " has taken the place of model " INT64_FORMAT, signal,
+						check->model_id, before->model_id);
+	if (isnan(value->value))
+		return psprintf("%s cannot be judged any more", signal);
+	return psprintf("%s is %.4g, its threshold %.4g", signal, value->value, value->threshold);
+}
+
 /* One signal of the model in production: what it is now, and what follows. */
 static void
-handle(const char *signal, const PgamlSignalValue *value, int64 model_id, const PgamlLive *live, PgamlDriftWish *wish)
+handle(const Check *check, const char *signal, const PgamlSignalValue *value)
 {
-	TimestampTz now = pgaml_clock_now();
-	TimestampTz since;
 	Before		before;
+	bool		same_model;
+	TimestampTz since;
 
 	read_before(signal, &before);
-	since = before.model_id == model_id && before.crossed == value->crossed ? before.since : now;
-	write_signal(signal, model_id, value, since);
-	if (value->crossed && !(before.crossed && before.model_id == model_id))
-		pgaml_event_write("drift", model_id, 0,
+	same_model = before.model_id == check->model_id;
+	since = same_model && before.crossed == value->crossed ? before.since : check->now;
+	write_signal(check, signal, value, since);
+	if (before.crossed && !(same_model && value->crossed))
+		pgaml_event_write("drift_over", before.model_id, 0, why_over(check, signal, value, &before), NULL);
+	if (value->crossed && !(same_model && before.crossed))
+		pgaml_event_write("drift", check->model_id, 0,
 						  psprintf("%s is %.4g, its threshold %.4g", signal, value->value, value->threshold),
 						  value->detail);
-	if (before.crossed && !value->crossed)
-		pgaml_event_write("drift_over", model_id, 0,
-						  before.model_id != model_id ?
-						  psprintf("%s: model " INT64_FORMAT " has taken the place of model " INT64_FORMAT, signal,
-								   model_id, before.model_id) :
-						  isnan(value->value) ? psprintf("%s cannot be judged any more", signal) :
-						  psprintf("%s is %.4g, its threshold %.4g", signal, value->value, value->threshold),
-						  value->detail);
-	if (value->crossed && live != NULL)
-		retrain(signal, since, live, wish);
+	if (value->crossed)
+		retrain(check, signal, since);
 }
 
 static int64
@@ -198,48 +215,49 @@ production_model(void)
 
 /* Without a model there is nothing to say: model_drift() says so. */
 static void
-check(MemoryContext context, PgamlDriftWish *wish)
+look(Check *check, MemoryContext context)
 {
 	PgamlSignalValue values[PGAML_SIGNAL_COUNT];
 	PgamlDriftReference *reference;
-	int64		model_id = production_model();
 	const char *why;
-	PgamlLive  *live;
 
-	if (model_id == 0)
+	check->model_id = production_model();
+	if (check->model_id == 0)
 	{
 		pgaml_spi_run("DELETE FROM pganalytics.drift_signals", false);
 		pgaml_champion_decide(NULL);
 		return;
 	}
-	live = pgaml_live_read(context, &why);
-	reference = pgaml_drift_reference_read(model_id);
-	if (live == NULL)
+	check->live = pgaml_live_read(context, &why);
+	reference = pgaml_drift_reference_read(check->model_id);
+	if (check->live == NULL)
 		pgaml_drift_unknown(why, values);
 	else if (reference == NULL)
 		pgaml_drift_unknown("what was usual in training is not kept with the model", values);
 	else
-		pgaml_drift_measure(live, reference, values);
+		pgaml_drift_measure(check->live, reference, values);
 	for (int i = 0; i < PGAML_SIGNAL_COUNT; i++)
-		handle(pgaml_signal_names[i], &values[i], model_id, live, wish);
-	if (live != NULL)
-		pgaml_drift_write_truth(live);
-	pgaml_champion_decide(live);
+		handle(check, pgaml_signal_names[i], &values[i]);
+	if (check->live != NULL)
+		pgaml_drift_write_truth(check->live);
+	pgaml_champion_decide(check->live);
 }
 
 bool
 pgaml_drift_check(PgamlDriftWish *wish)
 {
+	Check		check = {.now = pgaml_clock_now(), .wish = wish};
 	MemoryContext context;
 	MemoryContext old;
 
 	if (wish != NULL)
 		memset(wish, 0, sizeof(*wish));
-	if (!take_turn())
+	if (!take_turn(check.now))
 		return false;
+	PGAML_FAULT("drift_check");
 	context = AllocSetContextCreate(CurrentMemoryContext, "pganalytics_ml drift", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	check(context, wish);
+	look(&check, context);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return true;

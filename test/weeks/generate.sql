@@ -1,7 +1,8 @@
 -- A server's history by the hour, from a seed: a few dozen statements that
 -- differ in cost, time, spread and rate, with hours of the day, weekends,
 -- nightly jobs, levels that wander, tables that grow, heavy tails, and ad hoc
--- statements that come, run a few times and never again.
+-- statements that come, run a few times and never again.  Days differ, of
+-- single statements and of all together: rates by a quarter, times by a tenth.
 --
 --   SELECT weeks_begin(seed, base, executions_per_day);
 --   SELECT weeks_run(from, until);      -- writes what ran then
@@ -92,9 +93,13 @@ RETURNS TABLE (queryid bigint, started timestamptz, ms float8, plan_id bigint, f
            LATERAL (SELECT d.day * CASE WHEN d.weekend THEN 0.5 ELSE 1 END AS load) l,
            weeks_statement s,
            LATERAL (SELECT hashint8extended(s.queryid, o.hour::bigint) AS key) a,
+           LATERAL (SELECT hashint8extended(s.queryid, floor(o.hour / 24)::bigint) AS key,
+                           hashint8extended(c.seed, floor(o.hour / 24)::bigint) AS all_key) q,
            LATERAL (SELECT floor(s.rate / CASE WHEN s.night THEN 3.0 ELSE 24.0 END
                            * CASE WHEN s.night THEN (d.clock BETWEEN 1 AND 3)::int ELSE d.day END
-                           * CASE WHEN d.weekend THEN s.weekend ELSE 1 END + weeks_uniform(a.key, 30))::int AS n) r,
+                           * CASE WHEN d.weekend THEN s.weekend ELSE 1 END
+                           * exp(0.25 * weeks_normal(q.key, 50) + 0.1 * weeks_normal(q.all_key, 52))
+                           + weeks_uniform(a.key, 30))::int AS n) r,
            generate_series(1, r.n) j,
            LATERAL (SELECT hashint8extended(a.key, j) AS key) k,
            LATERAL (SELECT h.at >= c.drift_at AS after) x,
@@ -103,7 +108,8 @@ RETURNS TABLE (queryid bigint, started timestamptz, ms float8, plan_id bigint, f
                            s.log_cost + g.grown + CASE s.kind WHEN 'sensitive' THEN 0.9 ELSE 0.02 END * weeks_normal(k.key, 33)
                            + CASE WHEN x.after AND c.drift = 'plans' AND s.slowed THEN 1.5 ELSE 0 END AS cost) p,
            LATERAL (SELECT s.center + 0.9 * (p.cost - s.log_cost) + 0.1 * l.load
-                           + 0.08 * sin(o.hour / (24 * (1.3 + 3 * weeks_uniform(s.queryid, 34))) + 6 * weeks_uniform(s.queryid, 35))
+                           + 0.07 * weeks_normal(q.key, 54) + 0.07 * weeks_normal(q.all_key, 56)
+                           + 0.15 * sin(o.hour / (24 * (1.3 + 3 * weeks_uniform(s.queryid, 34))) + 6 * weeks_uniform(s.queryid, 35))
                            + 0.05 * weeks_normal(a.key, 36) + s.spread * weeks_normal(k.key, 38)
                            + CASE WHEN weeks_uniform(k.key, 40) < 0.03 THEN 1.5 ELSE 0 END
                            + CASE WHEN x.after AND c.drift = 'slower' AND s.slowed THEN ln(2.5) ELSE 0 END AS y) t

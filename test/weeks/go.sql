@@ -1,6 +1,6 @@
 -- Lets simulated time pass: every step writes what ran in it, moves the clock
--- to its end and does what is due.  Needs generate.sql, a build with faults
--- (pganalytics_ml.clock_offset) and a procedure weeks_maintain().
+-- to its end and does what is due with maintain_models().  Needs generate.sql
+-- and a build with faults (pganalytics_ml.clock_offset).
 --
 --   CALL weeks_go(seed, days_before, days, drift_day, drift, per_day, step);
 --
@@ -23,6 +23,7 @@ DECLARE
     first timestamptz := date_trunc('day', now());
     at timestamptz := first;
 BEGIN
+    PERFORM set_config('jit', 'off', false);   -- it takes longer than it saves here
     PERFORM weeks_begin(seed, base, per_day);
     IF drift <> 'none' THEN
         UPDATE weeks_config SET drift = weeks_go.drift, drift_at = first + drift_day * interval '1 day';
@@ -37,7 +38,8 @@ BEGIN
         at := at + step;
         PERFORM set_config('pganalytics_ml.clock_offset', ceil(extract(epoch FROM at - clock_timestamp()))::int::text, false);
         COMMIT;
-        CALL weeks_maintain();
+        PERFORM maintain_models(wait => true);
+        COMMIT;
         INSERT INTO weeks_log
         SELECT weeks_go.seed, weeks_go.drift, extract(epoch FROM at - first) / 86400, d.signal, d.value, d.threshold, d.crossed, d.detail
           FROM model_drift() d;
