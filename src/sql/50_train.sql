@@ -32,7 +32,7 @@ CREATE FUNCTION train_performance_model(
 LANGUAGE C VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'pgaml_train_performance_model';
 COMMENT ON FUNCTION train_performance_model(text, integer, jsonb, text, boolean) IS
-    'learns from history and captured executions; a model at least as good as the one in production takes its place';
+    'learns from history and captured executions; a model that is shown better than the one in production takes its place';
 REVOKE ALL ON FUNCTION train_performance_model(text, integer, jsonb, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION training_rows(lookback_days integer DEFAULT 90)
