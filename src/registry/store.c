@@ -7,10 +7,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "storage/lmgr.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 #include "base/clock.h"
 #include "base/guc.h"
@@ -45,10 +47,39 @@ names_datum(const char *const *names, int n)
 	return PointerGetDatum(construct_array(values, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+/* The newest model and the one in production, as the active snapshot or a fresh one shows them. */
+static void
+look(bool read_only, int64 seen[2])
+{
+	static const char sql[] =
+		"SELECT max(m.model_id), max(m.model_id) FILTER (WHERE m.stage = 'production') "
+		"  FROM pganalytics.query_performance_models m";
+
+	pgaml_spi_run(sql, read_only);
+	for (int i = 0; i < 2; i++)
+		seen[i] = pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, 0);
+}
+
 void
 pgaml_registry_lock(void)
 {
+	int64		then[2];
+	int64		now[2];
+
 	pgaml_spi_run("LOCK TABLE pganalytics.query_performance_models IN SHARE ROW EXCLUSIVE MODE", false);
+	if (!IsolationUsesXactSnapshot())
+		return;
+
+	/* An old snapshot must not decide about models that it does not show. */
+	look(false, then);
+	PushActiveSnapshot(GetLatestSnapshot());
+	look(true, now);
+	PopActiveSnapshot();
+	if (then[0] != now[0] || then[1] != now[1])
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to a concurrent change of models"),
+				 errhint("Run the transaction again, or use the isolation level READ COMMITTED.")));
 }
 
 bool
