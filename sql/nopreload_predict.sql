@@ -48,3 +48,7 @@ SELECT q, (array_agg(part ORDER BY rank))[1] AS first_part, abs(sum(contribution
 SELECT count(*) > 40 AS every_feature FROM list_models() m, feature_report(m.model_id) f;
 -- What needs the preload is not there, without an error.
 SELECT count(*) FROM pganalytics.execution_samples;
+
+-- Training in the background needs the preload.
+SELECT * FROM train_performance_model();
+SELECT status, count(*) FROM list_training_jobs() GROUP BY status;

@@ -60,7 +60,7 @@ should_stop(void *state, double progress)
 	const MlStop *stop = cross->fit->stop;
 
 	return stop != NULL && stop->should_stop != NULL &&
-		stop->should_stop(stop->state, (cross->fold + progress) / FOLDS);
+		stop->should_stop(stop->state, fmin((cross->fold + progress) / FOLDS, 1.0));
 }
 
 static void

@@ -18,6 +18,8 @@
 #include "ml/core_internal.h"
 #include "ml/stages_fit_internal.h"
 
+#define CROSS_SHARE		0.75	/* of a fit's time, roughly: leaving statements out in turn */
+#define LEARNER_SHARE	0.2		/* the learner itself; the rest is measuring */
 #define NOVELTY_STEPS	200		/* elementary steps to look at one row */
 #define NOVELTY_USUAL_MAX 0.7	/* beyond this the learner's paths tell nothing */
 #define SPREAD_UNKNOWN	1.0		/* log; error of a learner that met no row of this server */
@@ -134,9 +136,27 @@ learn_novelty(MlFit *fit)
 	return isnan(novelty->usual) ? pgaml_ml_stopped(fit->error, "pgaml_ml_stages_fit") : ML_OK;
 }
 
+/* The part of a fit under way: its own progress is from .. from + share of the whole. */
+typedef struct Phase
+{
+	const MlStop *stop;			/* the caller's */
+	double		from;
+	double		share;
+	double		shown;			/* never less than before, whatever a part says of itself */
+} Phase;
+
+static bool
+phase_stop(void *state, double progress)
+{
+	Phase	   *phase = state;
+
+	phase->shown = fmax(phase->shown, phase->from + phase->share * progress);
+	return phase->stop->should_stop(phase->stop->state, phase->shown);
+}
+
 /* Everything around the learner; it is fitted here unless there already is one. */
 static MlStatus
-run_fit(MlFit *fit)
+run_phases(MlFit *fit, Phase *phase)
 {
 	MlStatus	status = pgaml_ml_learner_begin(fit);
 
@@ -144,10 +164,15 @@ run_fit(MlFit *fit)
 		status = learn_ranges(fit);
 	if (status == ML_OK)
 		status = learn_plans(fit);
+	phase->share = CROSS_SHARE;
 	if (status == ML_OK)
 		status = pgaml_ml_stages_cross(fit);
+	phase->from = CROSS_SHARE;
+	phase->share = LEARNER_SHARE;
 	if (status == ML_OK && fit->stages->model == NULL)
 		status = pgaml_ml_learner_fit(fit);
+	phase->from = CROSS_SHARE + LEARNER_SHARE;
+	phase->share = 0.0;
 	if (status == ML_OK)
 		status = learn_novelty(fit);
 	if (status == ML_OK)
@@ -157,6 +182,20 @@ run_fit(MlFit *fit)
 	if (status == ML_OK)
 		status = pgaml_ml_stages_validate(fit->stages, fit->error);
 	pgaml_ml_learner_end(fit);
+	return status;
+}
+
+static MlStatus
+run_fit(MlFit *fit)
+{
+	Phase		phase = {.stop = fit->stop};
+	MlStop		stop = {phase_stop, &phase};
+	MlStatus	status;
+
+	if (fit->stop != NULL && fit->stop->should_stop != NULL)
+		fit->stop = &stop;
+	status = run_phases(fit, &phase);
+	fit->stop = phase.stop;
 	return status;
 }
 

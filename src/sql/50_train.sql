@@ -35,6 +35,38 @@ COMMENT ON FUNCTION train_performance_model(text, integer, jsonb, text, boolean)
     'learns from history and captured executions; a model that is shown better than the one in production takes its place';
 REVOKE ALL ON FUNCTION train_performance_model(text, integer, jsonb, text, boolean) FROM PUBLIC;
 
+CREATE TYPE training_status AS (
+    job_id bigint, kind text, status text, reason text, progress double precision, attempt integer,
+    rows_read bigint, trees_grown integer, time_left interval, model_id bigint,
+    r_squared double precision, rmse double precision, mae double precision, training_samples bigint,
+    message text, error text, requested_at timestamptz, not_before timestamptz,
+    started_at timestamptz, finished_at timestamptz
+);
+COMMENT ON TYPE training_status IS
+    'a training job: while it runs with its progress and the time left, afterwards with its model and held-out errors on log time';
+
+CREATE FUNCTION get_training_status(job_id bigint) RETURNS SETOF training_status
+LANGUAGE C STABLE PARALLEL RESTRICTED STRICT
+AS 'MODULE_PATHNAME', 'pgaml_get_training_status';
+COMMENT ON FUNCTION get_training_status(bigint) IS 'one training job: what it does now, or what came of it';
+REVOKE ALL ON FUNCTION get_training_status(bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION get_training_status(bigint) TO pg_monitor;
+
+CREATE FUNCTION list_training_jobs(status text DEFAULT NULL, max_rows integer DEFAULT 100) RETURNS SETOF training_status
+LANGUAGE C STABLE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'pgaml_list_training_jobs';
+COMMENT ON FUNCTION list_training_jobs(text, integer) IS
+    'training jobs, newest first: pending, training, completed, failed, cancelled, or all of them; 1 to 10000 rows';
+REVOKE ALL ON FUNCTION list_training_jobs(text, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION list_training_jobs(text, integer) TO pg_monitor;
+
+CREATE FUNCTION cancel_training(job_id bigint) RETURNS text
+LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT
+AS 'MODULE_PATHNAME', 'pgaml_cancel_training';
+COMMENT ON FUNCTION cancel_training(bigint) IS
+    'cancels a job that waits (cancelled), stops one that runs when the transaction commits (stopping); says what one has become that has ended';
+REVOKE ALL ON FUNCTION cancel_training(bigint) FROM PUBLIC;
+
 CREATE FUNCTION training_rows(lookback_days integer DEFAULT 90)
 RETURNS TABLE (queryid bigint, at timestamptz, log_ms double precision, plan_id bigint, single boolean, features real[])
 LANGUAGE C VOLATILE PARALLEL UNSAFE STRICT

@@ -31,6 +31,7 @@
 #include "train/train.h"
 
 #define PROGRESS_EVERY	(2 * USECS_PER_SEC)
+#define FIT_SHARE		0.95	/* of a run's time, roughly; the rest explains the model */
 
 /*
  * CAUTION: a process that takes in no barrier holds up DROP DATABASE and DROP
@@ -51,7 +52,9 @@ should_stop(void *state, double progress)
 {
 	PgamlTrainRun *run = state;
 	TimestampTz now = GetCurrentTimestamp();
+	int			trees = run->stages == NULL ? (int) (progress * run->request.params.n_trees) : 0;
 
+	progress = run->from + run->share * progress;
 	if (now >= run->next_report)
 	{
 		char		line[128];
@@ -61,7 +64,7 @@ should_stop(void *state, double progress)
 		set_ps_display(line);
 		run->next_report = now + PROGRESS_EVERY;
 	}
-	pgaml_training_progress(progress, run->dataset->seen, (int32) (progress * run->request.params.n_trees));
+	pgaml_training_progress(progress, run->dataset->seen, trees);
 	run->too_late = now >= run->deadline;
 	return run->too_late || (run->ask != NULL && run->ask(run->ask_state, progress)) || pgaml_run_interrupted();
 }
@@ -97,6 +100,7 @@ fit_stages(PgamlTrainRun *run)
 	instr_time	end;
 	MlStatus	status;
 
+	run->share = FIT_SHARE;
 	INSTR_TIME_SET_CURRENT(start);
 	status = pgaml_ml_stages_fit(&run->dataset->data, &pgaml_feature_layout, &run->request.params,
 								 &run->memory.allocator, &stop, &run->stages, &run->report, &error);
@@ -126,6 +130,8 @@ explain(PgamlTrainRun *run)
 {
 	MlStop		stop = {should_stop, run};
 
+	run->from = FIT_SHARE;
+	run->share = 1.0 - FIT_SHARE;
 	run->importance = pgaml_train_importance_json(run->stages, &run->dataset->data, run->request.params.seed,
 												  &run->memory.allocator, &stop);
 	CHECK_FOR_INTERRUPTS();

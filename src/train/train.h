@@ -143,6 +143,8 @@ typedef struct PgamlTrainRun
 	TimestampTz started_at;
 	TimestampTz deadline;		/* on the real clock, not on the injected one */
 	TimestampTz next_report;
+	double		from;			/* progress of the phase under way is from .. from + share of the whole */
+	double		share;
 	bool		too_late;		/* it was stopped by the deadline */
 	bool		(*ask) (void *state, double progress);	/* true: stop.  Reads flags only; may be NULL */
 	void	   *ask_state;

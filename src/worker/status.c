@@ -14,6 +14,7 @@
 
 #include "base/export.h"
 #include "base/guc.h"
+#include "base/training.h"
 #include "worker/worker_internal.h"
 
 PGAML_FUNCTION_INFO_V1(pgaml_worker_status);
@@ -111,6 +112,17 @@ worker_row(Row *row, const PgamlWorkerSlot *slot)
 }
 
 static void
+training_row(Row *row, const PgamlTrainingSlot *slot)
+{
+	start_row(row, "training", slot->state == PGAML_WORKER_STARTING ? "starting" :
+			  slot->state == PGAML_WORKER_RUNNING ? "running" : "leaving");
+	set_pid(row, slot->pid);
+	set_database(row, slot->dbid);
+	set(row, COL_PROGRESS, Float8GetDatum(slot->progress));
+	set_time(row, COL_STARTED_AT, slot->started_at);
+}
+
+static void
 put_row(ReturnSetInfo *rsinfo, Row *row)
 {
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row->values, row->nulls);
@@ -118,7 +130,7 @@ put_row(ReturnSetInfo *rsinfo, Row *row)
 
 /*
  * SQL: worker_status() returns one row for the launcher, one per database that
- * is looked after, one per visit under way.
+ * is looked after, one per visit under way, one per training worker.
  */
 Datum
 pgaml_worker_status(PG_FUNCTION_ARGS)
@@ -126,6 +138,7 @@ pgaml_worker_status(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	PgamlDatabase *databases = palloc(sizeof(pgaml_shared->databases));
 	PgamlWorkerSlot slots[PGAML_WORKERS_MAX];
+	PgamlTrainingSlot training[PGAML_TRAINING_MAX];
 	int			launcher_pid;
 	Row			row;
 
@@ -137,6 +150,7 @@ pgaml_worker_status(PG_FUNCTION_ARGS)
 	memcpy(databases, pgaml_shared->databases, sizeof(pgaml_shared->databases));
 	LWLockRelease(pgaml_shared->lock);
 	pgaml_slots_copy(slots);
+	pgaml_training_copy(training);
 
 	start_row(&row, "launcher", launcher_pid != 0 ? "running" : "not running");
 	set_pid(&row, launcher_pid);
@@ -153,6 +167,13 @@ pgaml_worker_status(PG_FUNCTION_ARGS)
 		if (slots[i].state == PGAML_WORKER_FREE)
 			continue;
 		worker_row(&row, &slots[i]);
+		put_row(rsinfo, &row);
+	}
+	for (int i = 0; i < PGAML_TRAINING_MAX; i++)
+	{
+		if (training[i].state == PGAML_WORKER_FREE)
+			continue;
+		training_row(&row, &training[i]);
 		put_row(rsinfo, &row);
 	}
 	return (Datum) 0;
