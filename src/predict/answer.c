@@ -84,7 +84,7 @@ static const MlForecast *
 forecast(PgamlKnown *entry, const PgamlServing *serving)
 {
 	float		scratch[PGAML_F_COUNT];
-	uint64		generation = pgaml_registry_generation() + 1;
+	uint64		generation = serving->generation + 1;
 
 	if (entry->forecast_generation != generation || entry->forecast_coverage != pgaml_prediction_interval)
 	{

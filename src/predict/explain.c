@@ -156,6 +156,34 @@ put_explanation(Rows *rows, const PgamlServing *serving, const PgamlKnown *entry
 				 "predictions stay within the times that training saw");
 }
 
+static void
+explain(Rows *rows, int64 queryid)
+{
+	PgamlPrediction prediction;
+	const PgamlServing *serving;
+	const PgamlKnown *entry;
+	bool		cache_hit;
+	double		coverage;
+
+	pgaml_predict_queryid(queryid, true, &prediction);
+	if (prediction.source == ML_SOURCE_NONE)
+	{
+		put_reason(rows, prediction.reason);
+		return;
+	}
+	if (!prediction.by_model)
+	{
+		put_part(rows, "start", NULL, prediction.predicted_ms, "ms", log(prediction.predicted_ms), prediction.reason);
+		return;
+	}
+	serving = pgaml_registry_serving();
+	entry = pgaml_known_find(queryid, &cache_hit, &coverage);
+	if (serving->model_id == prediction.model_id && serving->stages != NULL && entry != NULL)
+		put_explanation(rows, serving, entry);
+	else
+		put_reason(rows, "the model changed meanwhile: ask again");
+}
+
 /*
  * explain_prediction(queryid bigint)
  * RETURNS TABLE (rank, part, feature, value, unit, contribution_log, factor, running_ms, meaning)
@@ -165,27 +193,18 @@ put_explanation(Rows *rows, const PgamlServing *serving, const PgamlKnown *entry
 Datum
 pgaml_explain_prediction(PG_FUNCTION_ARGS)
 {
-	int64		queryid = PG_GETARG_INT64(0);
 	Rows		rows = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
-	PgamlPrediction prediction;
-	bool		cache_hit;
-	double		coverage;
 
 	InitMaterializedSRF(fcinfo, 0);
-	pgaml_predict_queryid(queryid, true, &prediction);
-	if (prediction.source == ML_SOURCE_NONE)
-		put_reason(&rows, prediction.reason);
-	else if (!prediction.by_model)
-		put_part(&rows, "start", NULL, prediction.predicted_ms, "ms", log(prediction.predicted_ms), prediction.reason);
-	else
+	pgaml_registry_hold();
+	PG_TRY();
 	{
-		const PgamlServing *serving = pgaml_registry_serving();
-		const PgamlKnown *entry = pgaml_known_find(queryid, &cache_hit, &coverage);
-
-		if (serving->model_id == prediction.model_id && serving->stages != NULL && entry != NULL)
-			put_explanation(&rows, serving, entry);
-		else
-			put_reason(&rows, "the model changed meanwhile: ask again");
+		explain(&rows, PG_GETARG_INT64(0));
 	}
+	PG_FINALLY();
+	{
+		pgaml_registry_release();
+	}
+	PG_END_TRY();
 	return (Datum) 0;
 }

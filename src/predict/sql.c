@@ -15,7 +15,9 @@
 #include "utils/timestamp.h"
 
 #include "base/export.h"
+#include "base/fault.h"
 #include "predict/predict.h"
+#include "registry/registry.h"
 
 #define PREDICTION_COLUMNS	16
 #define BATCH_MAX			1000
@@ -88,6 +90,20 @@ pgaml_predict_query_execution(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+static void
+put_rows(ReturnSetInfo *rsinfo, const int64 *queryids, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		PgamlPrediction prediction;
+
+		pgaml_predict_queryid(queryids[i], true, &prediction);
+		put_row(rsinfo, &prediction);
+		PGAML_FAULT("predict_next");
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 /* predict_query_executions(queryids bigint[]) RETURNS TABLE (...), in the order given */
 Datum
 pgaml_predict_query_executions(PG_FUNCTION_ARGS)
@@ -108,13 +124,15 @@ pgaml_predict_query_executions(PG_FUNCTION_ARGS)
 				 errmsg("queryids must not contain NULL")));
 	queryids = (int64 *) ARR_DATA_PTR(array);
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < n; i++)
+	pgaml_registry_hold();
+	PG_TRY();
 	{
-		PgamlPrediction prediction;
-
-		pgaml_predict_queryid(queryids[i], true, &prediction);
-		put_row(rsinfo, &prediction);
-		CHECK_FOR_INTERRUPTS();
+		put_rows(rsinfo, queryids, n);
 	}
+	PG_FINALLY();
+	{
+		pgaml_registry_release();
+	}
+	PG_END_TRY();
 	return (Datum) 0;
 }

@@ -25,6 +25,7 @@
 
 static bool callback_registered = false;
 static bool valid = false;
+static bool held = false;		/* what was read serves until it is released */
 static Oid	relid = InvalidOid;
 static uint64 generation = 0;
 static PgamlServing serving;
@@ -135,6 +136,10 @@ pgaml_registry_serving(void)
 	PgamlSpi	spi;
 	uint64		before;
 
+	if (held)
+		return &serving;
+	/* In a long transaction that touches no table nothing else would notice an activation. */
+	AcceptInvalidationMessages();
 	if (valid)
 		return &serving;
 	if (!callback_registered)
@@ -160,10 +165,24 @@ pgaml_registry_serving(void)
 	 */
 	PushActiveSnapshot(GetLatestSnapshot());
 	(void) pgaml_registry_read(0, true, &memory.allocator, &serving);
+	serving.generation = before;
 	PopActiveSnapshot();
 	pgaml_spi_close(&spi);
 
 	/* CAUTION: an invalidation that came while reading must not be lost. */
 	valid = before == generation;
 	return &serving;
+}
+
+void
+pgaml_registry_hold(void)
+{
+	(void) pgaml_registry_serving();
+	held = true;
+}
+
+void
+pgaml_registry_release(void)
+{
+	held = false;
 }

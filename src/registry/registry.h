@@ -47,6 +47,7 @@ typedef struct PgamlServing
 	TimestampTz heldout_from;	/* executions that began then or later are new to it */
 	char		problem[256];	/* why it cannot serve; empty if it can */
 	MlStages   *stages;			/* NULL if it cannot */
+	uint64		generation;		/* of models when it was read */
 } PgamlServing;
 
 /* What a model's features must be to serve; said once, by init.c. */
@@ -118,6 +119,15 @@ extern bool pgaml_registry_read(int64 model_id, bool read_only, const MlAllocato
  * by any committed transaction is seen by the next call.
  */
 extern const PgamlServing *pgaml_registry_serving(void);
+
+/*
+ * The same, and until pgaml_registry_release every call of
+ * pgaml_registry_serving gives this very model, whatever is activated
+ * meanwhile: so one call of a function never mixes models.  Release it in
+ * PG_FINALLY.
+ */
+extern void pgaml_registry_hold(void);
+extern void pgaml_registry_release(void);
 
 /* Rises whenever what pgaml_registry_serving returned may be out of date. */
 extern uint64 pgaml_registry_generation(void);
