@@ -9,7 +9,7 @@
 #include "train/drift_reference.h"
 #include "train/live.h"
 
-/* The order of pganalytics.drift_signals_known() in 63_drift.sql does not matter; the names do. */
+/* Names and order are those of model_drift() in 63_drift.sql. */
 typedef enum PgamlSignal
 {
 	PGAML_SIGNAL_FEATURES,
