@@ -119,7 +119,6 @@ pgaml_train_performance_model(PG_FUNCTION_ARGS)
 	bool		nulls[3] = {false, false, false};
 
 	parse_arguments(fcinfo, &request);
-	PreventCommandDuringRecovery("train_performance_model()");
 	pgaml_require_writable("train_performance_model()");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

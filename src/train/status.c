@@ -9,8 +9,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
-#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -20,6 +18,7 @@
 #include "base/export.h"
 #include "base/spi_run.h"
 #include "base/training.h"
+#include "base/writable.h"
 
 #define MOST_ROWS	10000
 
@@ -197,8 +196,7 @@ pgaml_cancel_training(PG_FUNCTION_ARGS)
 	text	   *result;
 	PgamlSpi	spi;
 
-	PreventCommandDuringRecovery("cancel_training()");
-	PreventCommandIfReadOnly("cancel_training()");
+	pgaml_require_writable("cancel_training()");
 	pgaml_spi_open(&spi);
 	status = lock_status(job_id);
 	if (strcmp(status, "pending") == 0)

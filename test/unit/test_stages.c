@@ -709,41 +709,6 @@ stopping_leaves_nothing(void **state)
 	finish(&f);
 }
 
-/* Progress never goes back, and is there to be seen: state is the last one. */
-static bool
-watch_progress(void *state, double progress)
-{
-	double	   *last = state;
-
-	assert_true(progress >= *last && progress <= 1.0);
-	*last = progress;
-	return false;
-}
-
-static void
-progress_rises_over_all_phases(void **state)
-{
-	static const MlModelType types[] = {ML_LINEAR_REGRESSION, ML_RANDOM_FOREST, ML_GRADIENT_BOOSTING};
-
-	(void) state;
-	for (int i = 0; i < 3; i++)
-	{
-		Fixture		f;
-		double		last = 0.0;
-		MlStop		stop = {watch_progress, &last};
-		MlError		error;
-
-		prepare(&f, 40, 300, 1.0, 0.0, 5);
-		pgaml_ml_params_default(types[i], &f.params);
-		if (types[i] != ML_LINEAR_REGRESSION)
-			f.params.n_trees = 20;
-		assert_int_equal(pgaml_ml_stages_fit(&f.made.data, &layout, &f.params, &f.allocator, &stop, &f.stages,
-											 &f.report, &error), ML_OK);
-		assert_true(last > 0.9);
-		finish(&f);
-	}
-}
-
 /* Counts down; the question at 0 is the only one that is answered with yes. */
 static bool
 stop_once(void *state, double progress)
@@ -810,7 +775,6 @@ main(void)
 		cmocka_unit_test(every_allocation_may_fail),
 		cmocka_unit_test(without_any_plan_the_median_stands_for_the_cost_line),
 		cmocka_unit_test(stopping_leaves_nothing),
-		cmocka_unit_test(progress_rises_over_all_phases),
 		cmocka_unit_test(every_question_may_be_the_last),
 		cmocka_unit_test(normal_quantiles_are_right),
 	};

@@ -262,6 +262,16 @@ the_driver_is_found(void **state)
 }
 
 static bool
+watch(void *state, double progress)
+{
+	double	   *last = state;
+
+	assert_true(progress >= *last && progress <= 1.0);
+	*last = progress;
+	return false;
+}
+
+static bool
 ask(void *state, double progress)
 {
 	double	   *last = state;
@@ -269,6 +279,33 @@ ask(void *state, double progress)
 	assert_true(progress >= *last && progress <= 1.0);
 	*last = progress;
 	return progress > 0.5;
+}
+
+/* Leaving statements out, the learner, measuring: progress rises over all of it, and is near the end then. */
+static void
+progress_of_a_fit_never_goes_back(void **state)
+{
+	static const MlModelType types[] = {ML_LINEAR_REGRESSION, ML_RANDOM_FOREST, ML_GRADIENT_BOOSTING};
+
+	(void) state;
+	for (int i = 0; i < 3; i++)
+	{
+		Fixture    *f = fixture(types[i], 3.0);
+		MlStages   *stages;
+		MlParams	params;
+		MlStageReport report;
+		MlError		error;
+		double		progress = 0.0;
+		MlStop		stop = {watch, &progress};
+
+		pgaml_ml_params_default(types[i], &params);
+		params.n_trees = 20;
+		assert_int_equal(pgaml_ml_stages_fit(&f->data, &layout, &params, &plain_heap, &stop, &stages, &report, &error),
+						 ML_OK);
+		assert_true(progress > 0.9);
+		pgaml_ml_stages_free(stages);
+		finish(f);
+	}
 }
 
 static void
@@ -307,6 +344,7 @@ main(void)
 		cmocka_unit_test(what_is_hidden_is_not_seen),
 		cmocka_unit_test(a_learner_of_log_ms_itself_has_no_start),
 		cmocka_unit_test(the_driver_is_found),
+		cmocka_unit_test(progress_of_a_fit_never_goes_back),
 		cmocka_unit_test(failures_leave_nothing_behind),
 	};
 
