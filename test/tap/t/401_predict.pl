@@ -41,7 +41,6 @@ $node->safe_psql('postgres', q{SELECT train_performance_model('linear_regression
 my $linear = $node->safe_psql('postgres', q{SELECT max(model_id) FROM pganalytics.query_performance_models});
 my $other = $node->background_psql('postgres');
 $other->query_safe('BEGIN');
-$other->query_safe("SELECT activate_model(1)");
 $other->query_safe("SELECT activate_model($linear)");
 $other->query_safe('COMMIT');
 like($session->query($version), qr/linear_regression/, 'activation is seen by the next prediction');
@@ -92,11 +91,12 @@ cmp_ok($out, '>=', 100, 'and not further than training would be');
 pgaml_configure($node, 'pganalytics_ml.training_memory = 512MB');
 $node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.training_memory') = '512MB'});
 
-# Old models leave, the one in production stays.
+# Old models leave, those in production and staging and the predecessor stay.
 pgaml_configure($node, 'pganalytics_ml.models_retention = 1', 'pganalytics_ml.training_time_limit = 10min');
 $node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.models_retention') = '1'});
 $node->safe_psql('postgres', q{SELECT train_performance_model('linear_regression', wait => true)});
-is($node->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE stage = 'production'), count(*) <= 2
+is($node->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE stage = 'production'), count(*) FILTER (WHERE stage NOT IN ('production', 'staging')
+	AND model_id NOT IN (SELECT predecessor_id FROM pganalytics.models WHERE stage = 'production')) <= 1
 	FROM pganalytics.query_performance_models}), '1|t', 'models_retention');
 my $production = $node->safe_psql('postgres', 'SELECT model_id FROM get_latest_model()');
 
