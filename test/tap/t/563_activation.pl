@@ -11,7 +11,7 @@ use Test::More;
 
 use PgamlTap;
 
-my $node = pgaml_node('activation', "pganalytics_ml.collect_interval = '1d'", 'max_connections = 30');
+my $node = pgaml_node('activation', "pganalytics_ml.collect_interval = '1d'", 'max_connections = 30', 'restart_after_crash = on');
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION pganalytics_ml CASCADE');
 ok(pgaml_visited($node, 'postgres'), 'visited');
