@@ -52,3 +52,7 @@ SELECT count(*) FROM pganalytics.execution_samples;
 -- Training in the background needs the preload.
 SELECT * FROM train_performance_model();
 SELECT status, count(*) FROM list_training_jobs() GROUP BY status;
+-- Nothing is logged, so there is nothing to tell the truth about.
+SELECT predicted_execution_time_ms > 0 AS answered, prediction_id FROM predict_query_execution(1);
+SELECT * FROM pganalytics.prediction_log_state();
+SELECT * FROM validate_prediction(1, 1);

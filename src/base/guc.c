@@ -37,6 +37,9 @@ int			pgaml_models_retention = 20;
 double		pgaml_overhead_budget = 0.01;
 int			pgaml_prediction_cache_ttl = 15 * 60;
 double		pgaml_prediction_interval = 0.90;
+double		pgaml_prediction_log_rate = 1.0;
+int			pgaml_predictions_max_rows = 1000000;
+int			pgaml_predictions_retention = 90 * MINUTES_PER_DAY;
 int			pgaml_retrain_interval = DAY_SECONDS;
 int			pgaml_retrain_model_type = PGAML_RETRAIN_BOOSTING;
 char	   *pgaml_retrain_window = NULL;
@@ -147,6 +150,13 @@ define_sighup_settings(void)
 	define_int("pganalytics_ml.models_retention",
 			   "Number of models kept beside the production model.",
 			   &pgaml_models_retention, 1, 10000, PGC_SIGHUP, 0, NULL);
+	define_int("pganalytics_ml.predictions_max_rows",
+			   "Number of logged predictions kept per database.",
+			   &pgaml_predictions_max_rows, 1000, INT_MAX, PGC_SIGHUP, 0, NULL);
+	define_int("pganalytics_ml.predictions_retention",
+			   "Age at which logged predictions are deleted.",
+			   &pgaml_predictions_retention, 60, RETENTION_MAX_DAYS * MINUTES_PER_DAY,
+			   PGC_SIGHUP, GUC_UNIT_MIN, NULL);
 	define_int("pganalytics_ml.retrain_interval",
 			   "Time from one training to the next, which is then started by itself; 0: never.",
 			   &pgaml_retrain_interval, 0, RETENTION_MAX_DAYS * DAY_SECONDS, PGC_SIGHUP, GUC_UNIT_S, NULL);
@@ -199,6 +209,9 @@ pgaml_guc_define(void)
 	define_real("pganalytics_ml.prediction_interval",
 				"Nominal coverage of prediction intervals.",
 				&pgaml_prediction_interval, 0.5, 0.99, PGC_USERSET);
+	define_real("pganalytics_ml.prediction_log_rate",
+				"Share of predictions that is logged and compared with what happens.",
+				&pgaml_prediction_log_rate, 0.0, 1.0, PGC_USERSET);
 
 	pgaml_fault_define();
 	MarkGUCPrefixReserved("pganalytics_ml");

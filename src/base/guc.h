@@ -41,6 +41,9 @@ extern int	pgaml_models_retention; /* models kept beside the production one */
 extern double pgaml_overhead_budget;	/* share of execution time, 0..1 */
 extern int	pgaml_prediction_cache_ttl; /* s; 0 = read again for every statement */
 extern double pgaml_prediction_interval;	/* nominal coverage, 0.5..0.99 */
+extern double pgaml_prediction_log_rate;	/* share of predictions that is logged, 0..1 */
+extern int	pgaml_predictions_max_rows;
+extern int	pgaml_predictions_retention;	/* min */
 extern int	pgaml_retrain_interval; /* s; 0 = never */
 extern int	pgaml_retrain_model_type;	/* PgamlRetrainModel */
 extern char *pgaml_retrain_window;	/* as base/daily_core.h reads it */

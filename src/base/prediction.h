@@ -22,8 +22,8 @@ typedef struct PgamlPredictionRecord
 	double		expected_ms;
 	double		lower_ms;
 	double		upper_ms;
-	float		coverage;		/* nominal, of the interval, 0..1 */
-	float		confidence;		/* 0..1 */
+	double		coverage;		/* nominal, of the interval, 0..1 */
+	double		confidence;		/* 0..1 */
 	float		latency_us;		/* NaN: not measured */
 	int32		model_version;
 	Oid			dbid;

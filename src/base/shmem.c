@@ -25,6 +25,8 @@ PgamlBag   *pgaml_sample_bag = NULL;
 PgamlBag   *pgaml_prediction_bag = NULL;
 HTAB	   *pgaml_facts = NULL;
 volatile uint8 *pgaml_active = NULL;
+uint64		pgaml_directory_seen = 0;
+bool		pgaml_directory_here = false;
 
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;

@@ -17,6 +17,7 @@
 #ifndef PGAML_SHMEM_H
 #define PGAML_SHMEM_H
 
+#include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 #include "storage/proc.h"
@@ -171,6 +172,24 @@ extern bool pgaml_shmem_database_known(Oid dbid);
  * when the lock is not free at once.
  */
 extern bool pgaml_shmem_database_try(Oid dbid, bool *known);
+
+/*
+ * Is this session's database in the directory?  Never waits: while somebody
+ * changes the directory the old answer stands.
+ */
+extern uint64 pgaml_directory_seen; /* directory_version of pgaml_directory_here */
+extern bool pgaml_directory_here;
+
+static inline bool
+pgaml_shmem_here(void)
+{
+	uint64		version = pg_atomic_read_u64(&pgaml_shared->directory_version);
+
+	if (unlikely(version != pgaml_directory_seen) &&
+		pgaml_shmem_database_try(MyDatabaseId, &pgaml_directory_here))
+		pgaml_directory_seen = version;
+	return pgaml_directory_here;
+}
 
 /*
  * Enter a database into the directory and wake the launcher: its next visit is

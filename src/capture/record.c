@@ -22,6 +22,7 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/mix.h"
 #include "base/shmem.h"
 #include "compat/compat.h"
@@ -268,7 +269,7 @@ hand_over(Followed *followed, PgamlOutcome outcome)
 	PgamlSample *sample = &followed->sample;
 
 	sample->outcome = (char) outcome;
-	sample->sampled_at = GetCurrentTimestamp();
+	sample->sampled_at = pgaml_clock_now();
 	sample->userid = GetUserId();
 	sample->toplevel = pgaml_watch_depth == 0;
 	pgaml_mailbox_put_sample(sample);

@@ -39,9 +39,6 @@ static bool exit_registered = false;
 static volatile uint8 no_backend;
 static volatile uint8 *my_active = &no_backend;
 
-static uint64 directory_seen = 0;
-static bool database_known = false;
-
 static uint32 unflushed_executions = 0;
 static uint32 unflushed_thinned = 0;
 
@@ -121,22 +118,10 @@ pgaml_watch_leave(void)
 		*my_active = 0;
 }
 
-/* Keep the old answer while somebody changes the directory. */
-static bool
-database_watched(void)
-{
-	uint64		version = pg_atomic_read_u64(&pgaml_shared->directory_version);
-
-	if (unlikely(version != directory_seen) &&
-		pgaml_shmem_database_try(MyDatabaseId, &database_known))
-		directory_seen = version;
-	return database_known;
-}
-
 bool
 pgaml_watch_on(void)
 {
-	return pgaml_capture && pgss_counts() && database_watched() && !pgaml_spi_inside();
+	return pgaml_capture && pgss_counts() && pgaml_shmem_here() && !pgaml_spi_inside();
 }
 
 bool

@@ -22,7 +22,7 @@
 
 #define RUN_INTERVAL	(60 * USECS_PER_SEC)
 #define BATCH_ROWS		5000
-#define SURPLUS_SHARE	50		/* samples are cut to a fiftieth under their limit */
+#define SURPLUS_SHARE	50		/* rows are cut to a fiftieth under their limit */
 #define UTILITY_AGE		(USECS_PER_DAY)
 
 /* One rule: delete where the age is beyond the limit.  $1 cutoff, $2 rows at most. */
@@ -50,7 +50,30 @@ static const AgeRule age_rules[] = {
 		" WHERE h.queryid = t.queryid AND h.origin = t.origin)")},
 	{&pgaml_samples_retention, DELETE_BATCH("execution_samples", "t.sampled_at < $1")},
 	{&pgaml_history_retention, DELETE_BATCH("events", "t.at < $1")},
+	/* the number of a prediction is its time, and has an index */
+	{&pgaml_predictions_retention, DELETE_BATCH("predictions", "t.prediction_id <"
+		" (extract(epoch FROM $1 - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint")},
 	{&pgaml_jobs_retention, DELETE_BATCH("training_jobs", "t.finished_at < $1")},
+};
+
+/* The other rule: so many rows at most, the oldest go. */
+typedef struct CountRule
+{
+	const int  *max_rows;
+	const char *live;			/* what the statistics say */
+	const char *count;
+	const char *cut;			/* $1 infinity, $2 rows */
+} CountRule;
+
+#define COUNT_RULE(setting, tab, place) \
+	{&setting, "SELECT pg_stat_get_live_tuples('pganalytics." tab "'::regclass)", \
+		"SELECT count(*) FROM pganalytics." tab, \
+		"DELETE FROM pganalytics." tab " WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM pganalytics." \
+		tab " t WHERE $1 = 'infinity' ORDER BY t." place " LIMIT $2))"}
+
+static const CountRule count_rules[] = {
+	COUNT_RULE(pgaml_samples_max_rows, "execution_samples", "sampled_at"),
+	COUNT_RULE(pgaml_predictions_max_rows, "predictions", "prediction_id"),
 };
 
 static uint64
@@ -79,21 +102,18 @@ count_of(const char *sql)
  * nothing (after a crash).
  */
 static void
-cut_samples(void)
+cut_rows(const CountRule *rule)
 {
-	int64		live = count_of("SELECT pg_stat_get_live_tuples('pganalytics.execution_samples'::regclass)");
+	int64		live = count_of(rule->live);
 	int64		surplus;
 
-	if (live > 0 && live <= pgaml_samples_max_rows)
+	if (live > 0 && live <= *rule->max_rows)
 		return;
-	surplus = count_of("SELECT count(*) FROM pganalytics.execution_samples") - pgaml_samples_max_rows;
+	surplus = count_of(rule->count) - *rule->max_rows;
 	if (surplus <= 0)
 		return;
-	surplus += pgaml_samples_max_rows / SURPLUS_SHARE;
-	run_with_cutoff("DELETE FROM pganalytics.execution_samples WHERE ctid = ANY (ARRAY("
-					"SELECT t.ctid FROM pganalytics.execution_samples t WHERE t.sampled_at < $1"
-					" ORDER BY t.sampled_at LIMIT $2))",
-					DT_NOEND, surplus);
+	surplus += *rule->max_rows / SURPLUS_SHARE;
+	run_with_cutoff(rule->cut, DT_NOEND, surplus);
 }
 
 /* Utility statements are remembered only to be recognised while they are counted. */
@@ -165,7 +185,8 @@ pgaml_history_retire(void)
 	store_clock(&clock);
 	for (int i = 0; i < lengthof(age_rules); i++)
 		run_with_cutoff(age_rules[i].sql, settled - *age_rules[i].retention * USECS_PER_MINUTE, BATCH_ROWS);
-	cut_samples();
+	for (int i = 0; i < lengthof(count_rules); i++)
+		cut_rows(&count_rules[i]);
 	forget_utilities(settled);
 	return true;
 }

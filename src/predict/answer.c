@@ -121,6 +121,7 @@ answer_model(PgamlPrediction *out, PgamlKnown *entry, const PgamlServing *servin
 	out->confidence = answer->confidence;
 	out->in_range = answer->in_range;
 	out->novel = answer->novel;
+	out->group = answer->group;
 	if (!answer->calibrated)
 		out->reason = "interval not calibrated: too few held-out executions";
 	else if (!entry->captured && answer->source == ML_SOURCE_HISTORY)
@@ -144,6 +145,7 @@ answer_known(PgamlPrediction *out, PgamlKnown *entry, bool want_reason)
 	bool		counted = entry->lifetime_calls > 0 && entry->lifetime_mean > 0;
 	const char *why = "no model in production yet";
 
+	out->plan_id = entry->plan_id;
 	out->plan_known = entry->plan_id != 0;
 	if (serving->stages != NULL)
 	{

@@ -16,6 +16,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
+#include "base/fault.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
 #include "predict/known.h"
@@ -90,7 +92,7 @@ reload(void)
 	without_counters = set->pgss_missing;
 	info.entrysize = sizeof(int64);
 	missed = hash_create("pganalytics_ml missed statements", 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	load_us = GetCurrentTimestamp() - loaded_at;
+	load_us = pgaml_clock_now() - loaded_at;
 	known = table;
 	pgaml_spi_close(&spi);
 }
@@ -115,7 +117,7 @@ look_again(int64 queryid, TimestampTz now)
 PgamlKnown *
 pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage)
 {
-	TimestampTz now = GetCurrentStatementStartTimestamp();
+	TimestampTz now = GetCurrentStatementStartTimestamp() + pgaml_fault_clock_us();
 	PgamlKnown *entry = NULL;
 
 	*cache_hit = !outdated(now);

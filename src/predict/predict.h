@@ -26,6 +26,8 @@ typedef struct PgamlPrediction
 	bool		cache_hit;		/* features were already in this session */
 	double		coverage;		/* of the history behind the features, 0..1 */
 	bool		by_model;		/* the model's stages answered, whichever of them */
+	MlIntervalGroup group;		/* of the interval */
+	int64		plan_id;		/* 0: none captured */
 	int64		model_id;		/* 0: no model was asked */
 	int32		model_version;
 } PgamlPrediction;

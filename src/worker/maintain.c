@@ -23,6 +23,7 @@
 #include "base/shmem.h"
 #include "base/spi_run.h"
 #include "base/writable.h"
+#include "registry/truth.h"
 #include "train/drift.h"
 #include "train/train.h"
 #include "worker/worker_internal.h"
@@ -174,6 +175,18 @@ look_for_drift(bool wait)
 	return "looked: model_drift() has the signals";
 }
 
+/* Predictions go to the log, and what came true of them is noted. */
+static void
+follow_predictions(ReturnSetInfo *rsinfo)
+{
+	PgamlSpi	spi;
+
+	pgaml_spi_open(&spi);
+	put_row(rsinfo, "predictions", psprintf(INT64_FORMAT " stored", pgaml_predictions_store()));
+	put_row(rsinfo, "truth", psprintf(INT64_FORMAT " compared with what happened", pgaml_truth_match()));
+	pgaml_spi_close(&spi);
+}
+
 /* maintain_models(wait boolean) RETURNS TABLE (step text, result text) */
 Datum
 pgaml_maintain_models(PG_FUNCTION_ARGS)
@@ -182,6 +195,7 @@ pgaml_maintain_models(PG_FUNCTION_ARGS)
 
 	pgaml_require_writable("maintain_models()");
 	InitMaterializedSRF(fcinfo, 0);
+	follow_predictions(rsinfo);
 	put_row(rsinfo, "drift", look_for_drift(PG_GETARG_BOOL(0)));
 	put_row(rsinfo, "retrain", retrain(PG_GETARG_BOOL(0)));
 	return (Datum) 0;

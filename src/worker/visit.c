@@ -33,6 +33,7 @@
 #include "base/spi_run.h"
 #include "capture/capture.h"
 #include "history/history.h"
+#include "registry/truth.h"
 #include "train/drift.h"
 #include "registry/registry.h"
 #include "worker/schedule_core.h"
@@ -116,6 +117,18 @@ drain_step(void)
 }
 
 static void
+predictions_step(void)
+{
+	(void) pgaml_predictions_store();
+}
+
+static void
+truth_step(void)
+{
+	(void) pgaml_truth_match();
+}
+
+static void
 retire_step(void)
 {
 	if (pgaml_history_retire())
@@ -145,6 +158,8 @@ static const VisitStep steps[] = {
 	{"pganalytics_ml: collecting statistics", "collect statistics", collect_step},
 	{"pganalytics_ml: reading statement texts", "read statement texts", texts_step},
 	{"pganalytics_ml: storing captured executions", "store captured executions", drain_step},
+	{"pganalytics_ml: storing predictions", "store predictions", predictions_step},
+	{"pganalytics_ml: comparing predictions with what happened", "match predictions", truth_step},
 	{"pganalytics_ml: looking for jobs", "look for training jobs", jobs_step},
 	{"pganalytics_ml: deleting what is too old", "delete what is too old", retire_step},
 	{"pganalytics_ml: looking for drift", "look for drift", drift_step},

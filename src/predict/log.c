@@ -1,0 +1,104 @@
+/*-------------------------------------------------------------------------
+ * log.c
+ *		Remembers a prediction, so that it can be compared with what happened.
+ *
+ * The record goes into a bag in shared memory, outside of any transaction:
+ * what a transaction predicted before it was rolled back counts too.  The
+ * worker stores it (registry/prediction_log.c).  Predictions are asked for in
+ * loops over thousands of statements, each of which takes a fraction of a
+ * microsecond, so this path allocates nothing and reads at most a coarse clock.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <time.h>
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/guc.h"
+#include "base/shmem.h"
+#include "base/spi_run.h"
+#include "predict/log.h"
+
+static bool
+wanted(const PgamlPrediction *prediction)
+{
+	return pgaml_prediction_log_rate > 0.0 && prediction->source != ML_SOURCE_NONE &&
+		pgaml_shared != NULL && pgaml_shmem_here() && !RecoveryInProgress() && !pgaml_spi_inside() &&
+		(pgaml_prediction_log_rate >= 1.0 ||
+		 pg_prng_double(&pg_global_prng_state) < pgaml_prediction_log_rate);
+}
+
+/* Now, to the tick of the kernel's timer where it has such a clock; not before this statement began. */
+static TimestampTz
+about_now(void)
+{
+	TimestampTz began = GetCurrentStatementStartTimestamp() + pgaml_fault_clock_us();
+	TimestampTz now;
+#ifdef CLOCK_REALTIME_COARSE
+	struct timespec ts;
+
+	(void) clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	now = ((int64) ts.tv_sec - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY) * USECS_PER_SEC +
+		ts.tv_nsec / 1000 + pgaml_fault_clock_us();
+#else
+	now = pgaml_clock_now();
+#endif
+	return Max(began, now);
+}
+
+/* A number no prediction had before: the time in microseconds, or one more than the last. */
+static int64
+next_id(TimestampTz at)
+{
+	uint64		last = pg_atomic_read_u64(&pgaml_shared->prediction_id);
+	uint64		id;
+
+	do
+	{
+		id = Max((uint64) at, last + 1);
+	} while (!pg_atomic_compare_exchange_u64(&pgaml_shared->prediction_id, &last, id));
+	return (int64) id;
+}
+
+int64
+pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float latency_us)
+{
+	PgamlPredictionRecord *record;
+	uint32		slot;
+	int64		id;
+
+	if (!wanted(prediction) || (record = pgaml_bag_claim(pgaml_prediction_bag, &slot)) == NULL)
+		return 0;
+	if (at == 0)
+		at = about_now();
+	id = next_id(at);
+	record->prediction_id = id;
+	record->predicted_at = at;
+	record->queryid = prediction->queryid;
+	record->plan_id = prediction->plan_id;
+	record->model_id = prediction->by_model ? prediction->model_id : 0;
+	record->predicted_ms = prediction->predicted_ms;
+	record->expected_ms = prediction->expected_ms;
+	record->lower_ms = prediction->lower_ms;
+	record->upper_ms = prediction->upper_ms;
+	record->coverage = pgaml_prediction_interval;
+	record->confidence = prediction->confidence;
+	record->latency_us = latency_us;
+	record->model_version = prediction->model_version;
+	record->dbid = MyDatabaseId;
+	record->userid = GetUserId();
+	record->source = (uint8) prediction->source;
+	record->group = (uint8) prediction->group;
+	record->in_range = prediction->in_range;
+	record->novel = prediction->novel;
+	record->novel_known = prediction->plan_known && prediction->model_id != 0;
+	record->cache_hit = prediction->cache_hit;
+	pgaml_bag_publish(pgaml_prediction_bag, slot);
+	return id;
+}
