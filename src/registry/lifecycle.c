@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -22,6 +21,7 @@
 #include "base/event.h"
 #include "base/export.h"
 #include "base/spi_run.h"
+#include "base/writable.h"
 #include "base/writable.h"
 #include "registry/ml_adapter.h"
 #include "registry/registry.h"

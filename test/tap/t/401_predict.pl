@@ -118,7 +118,9 @@ is($standby->safe_psql('postgres', "SELECT abs(sum(contribution_log) - ln(predic
 is($standby->safe_psql('postgres', "SELECT count(*) - (SELECT count(*) FROM query_features($queryid)) FROM get_latest_model() m,
 	feature_importance(m.model_id, 'permutation') WHERE importance IS NOT NULL"), '0', 'importances on a standby');
 cmp_ok($standby->safe_psql('postgres', 'SELECT count(*) FROM training_rows()'), '>', 40000, 'training_rows() on a standby');
-for my $call ('train_performance_model(wait => true)', 'activate_model(1)', 'collect_statements()')
+is($standby->safe_psql('postgres', q{SELECT count(*) FROM list_models() a, list_models() b, compare_models(a.model_id, b.model_id) c
+	WHERE a.model_id < b.model_id AND c.verdict IS NULL}), '0', 'models compared on a standby');
+for my $call ('train_performance_model(wait => true)', 'activate_model(1)', 'rollback_model()', 'archive_model(1)', 'delete_model(1)', 'collect_statements()')
 {
 	($rc, $out, $err) = $standby->psql('postgres', "SELECT * FROM $call");
 	isnt($rc, 0, "$call refused on a standby");
