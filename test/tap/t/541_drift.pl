@@ -40,6 +40,46 @@ is(ask(q{SELECT count(*) FROM pganalytics.training_jobs WHERE reason LIKE 'drift
 is(ask(q{SELECT count(*) = 2 AND bool_and(executions > 300 AND error BETWEEN 0.1 AND 0.6 AND coverage BETWEEN 0.8 AND 0.98)
 	FROM weeks_truth}), 't', 'truth of the two days, though nobody asked the model');
 
+# --- what was usual in training, worked out again in SQL from the rows that were learnt from ---
+$node->safe_psql('postgres', q{
+	SET jit = off;
+	CREATE TABLE learnt AS
+	SELECT r.queryid, r.log_ms, r.features, floor(extract(epoch FROM m.window_end - r.at) / 86400)::int AS block
+	  FROM pganalytics.models m, training_rows() r WHERE m.stage = 'production' AND r.at <= m.window_end;
+	DELETE FROM learnt USING pganalytics.models m
+	 WHERE m.stage = 'production' AND block >= (m.drift_reference ->> 'blocks')::int;
+	CREATE TABLE kept AS SELECT m.drift_reference AS r FROM pganalytics.models m WHERE m.stage = 'production'});
+is(ask(q{SELECT (r ->> 'block_s')::int, (r ->> 'blocks')::int FROM kept}), '86400|8', 'ten days but one bit, by days, without the oldest');
+is(ask(q{SELECT count(*) > 20, max(abs(s.center - o.center)) < 1e-6
+	  FROM kept, jsonb_to_recordset(r -> 'statements') s(queryid int8, center float8),
+	       LATERAL (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY log_ms) AS center FROM learnt l WHERE l.queryid = s.queryid) o}),
+	't|t', 'levels of statements');
+is(ask(q{SELECT max(abs(s.usual - o.usual)) < 1e-6
+	  FROM kept, jsonb_to_recordset(r -> 'statements') s(queryid int8, center float8, usual float8),
+	       LATERAL (SELECT max(abs(b.center - s.center)) AS usual
+	                  FROM (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY log_ms) AS center FROM learnt l
+	                         WHERE l.queryid = s.queryid GROUP BY block HAVING count(*) >= 5) b) o}), 't', 'how much days of theirs differ');
+$node->safe_psql('postgres', q{
+	CREATE TABLE bins AS
+	SELECT f.feature, f.counts, f.usual, l.block, b.bin, count(*) AS n
+	  FROM kept, jsonb_to_recordset(r -> 'features') f(feature text, borders float4[], counts float8[], usual float8)
+	  JOIN list_features() n ON n.feature = f.feature, learnt l,
+	       LATERAL (SELECT CASE WHEN l.features[n."position"] = 'NaN' THEN cardinality(f.borders) + 1
+	                       ELSE (SELECT count(*) FROM unnest(f.borders) x WHERE l.features[n."position"] > x) END AS bin) b
+	 GROUP BY 1, 2, 3, 4, 5});
+is(ask(q{SELECT count(*) > 3, bool_and(counts[bin + 1] = n) FROM (SELECT feature, counts, bin, sum(n) AS n FROM bins GROUP BY 1, 2, 3) b}),
+	't|t', 'counts of every bin of every feature');
+is(ask(q{WITH c AS (
+	    SELECT f.feature, f.usual, b.block, k AS bin, f.counts[k] AS total,
+	           coalesce((SELECT n FROM bins x WHERE x.feature = f.feature AND x.block = b.block AND x.bin = k - 1), 0) AS own
+	      FROM (SELECT DISTINCT feature, usual, counts FROM bins) f, (SELECT DISTINCT block FROM bins) b,
+	           generate_series(1, cardinality(f.counts)) k),
+	  p AS (SELECT feature, usual, block, (own + 0.5) / sum(own + 0.5) OVER w AS now, (total - own + 0.5) / sum(total - own + 0.5) OVER w AS rest
+	          FROM c WINDOW w AS (PARTITION BY feature, block)),
+	  i AS (SELECT feature, usual, block, sum((now - rest) * ln(now / rest)) AS psi FROM p GROUP BY 1, 2, 3)
+	SELECT max(abs(usual - psi)) < 1e-6 FROM (SELECT feature, usual, max(psi) AS psi FROM i GROUP BY 1, 2) u}), 't',
+	'stability index of the day that differed most');
+
 # --- due once an hour, also after the clock went back ---
 is(ask(q{LOAD 'pganalytics_ml'; SELECT result FROM maintain_models() WHERE step = 'drift';
 	SELECT result FROM maintain_models() WHERE step = 'drift';
