@@ -105,12 +105,66 @@ SELECT drop_data_split('any');
 SELECT * FROM train_performance_model(split => 'any', wait => true);
 SELECT count(*) FROM pganalytics.training_jobs WHERE arguments #>> '{split,name}' = 'any';
 
+-- Tuning is queued with everything it needs: a window that does not move, and the default parameters with the seed.
+SELECT job_id = (SELECT max(job_id) FROM pganalytics.training_jobs) AS queued, experiment_id, status,
+       message LIKE 'queued; starts when %, see list_experiments() and get_trials(1)' AS told
+  FROM tune_performance_model('decision_tree', 10, 'random', 'halving', '90 seconds', 'newest', 77);
+SELECT experiment_id, status FROM tune_performance_model();
+SELECT experiment_id, status, model_type, split, sampler, pruner, n_trials, trials_done, trials_pruned, trials_failed,
+       default_value, best_value, best_trial, model_id, message
+  FROM list_experiments();
+SELECT kind, status, reason, arguments -> 'time_limit_s' AS seconds, arguments -> 'experiment_id' AS experiment
+  FROM pganalytics.training_jobs WHERE kind = 'tune' ORDER BY job_id;
+SELECT experiment_id, time_limit, request #>> '{split,name}' AS name, request #>> '{split,strategy}' AS strategy,
+       request #>> '{hyperparameters,seed}' AS seed,
+       (request #>> '{split,until}')::timestamptz - (request #>> '{split,from}')::timestamptz AS span
+  FROM pganalytics.experiments ORDER BY 1;
+SELECT count(*) FROM get_trials(1);
+SELECT get_trials(99);
+SELECT resume_tuning(99);
+SELECT resume_tuning(1);
+SELECT tune_performance_model('neural_network');
+SELECT tune_performance_model(n_trials => 1);
+SELECT tune_performance_model(n_trials => 1001);
+SELECT tune_performance_model(sampler => 'annealing');
+SELECT tune_performance_model(pruner => 'all');
+SELECT tune_performance_model(time_limit => '0');
+SELECT tune_performance_model(time_limit => '-1 hour');
+SELECT tune_performance_model(time_limit => '1 day 1 second');
+SELECT tune_performance_model(time_limit => '178000000 years');
+SELECT tune_performance_model(split => 'odd');
+SELECT tune_performance_model(split => NULL);
+SELECT tune_performance_model(seed => -1);
+SELECT tune_performance_model(n_trials => NULL);
+BEGIN READ ONLY;
+SELECT tune_performance_model();
+ROLLBACK;
+BEGIN;
+SELECT experiment_id FROM tune_performance_model(time_limit => '1 day');
+ROLLBACK;
+SELECT count(*) FROM list_experiments();
+
+-- What became of the job says how the experiment stands, and whether it can be resumed.
+UPDATE pganalytics.training_jobs SET status = 'training' WHERE arguments ->> 'experiment_id' = '1';
+SELECT status FROM list_experiments() WHERE experiment_id = 1;
+UPDATE pganalytics.training_jobs SET status = 'failed', error = 'the disk is gone' WHERE arguments ->> 'experiment_id' = '1';
+SELECT status, message FROM list_experiments() WHERE experiment_id = 1;
+UPDATE pganalytics.training_jobs SET status = 'cancelled', error = NULL WHERE arguments ->> 'experiment_id' = '1';
+SELECT status, message FROM list_experiments() WHERE experiment_id = 1;
+SELECT experiment_id, job_id = (SELECT max(j.job_id) FROM pganalytics.training_jobs j) AS new_job, status FROM resume_tuning(1);
+SELECT status FROM list_experiments() WHERE experiment_id = 1;
+SELECT status, reason, count(*) FROM pganalytics.training_jobs WHERE arguments ->> 'experiment_id' = '1' GROUP BY 1, 2 ORDER BY 1;
+
 -- Readers read, nobody else changes.
 CREATE ROLE experiments_reader IN ROLE pg_monitor;
 SET ROLE experiments_reader;
 SELECT count(*) FROM list_data_splits();
 SELECT create_data_split('mine');
 SELECT drop_data_split('newest');
+SELECT count(*) FROM list_experiments();
+SELECT count(*) FROM get_trials(1);
+SELECT tune_performance_model();
+SELECT resume_tuning(1);
 RESET ROLE;
 DROP ROLE experiments_reader;
 DELETE FROM pganalytics.execution_samples WHERE sampled_at < clock_timestamp() - interval '2 minutes';

@@ -41,9 +41,8 @@ allocate(PgamlDataset *dataset, int64 capacity, MemoryContext context)
 	MemoryContextSwitchTo(old);
 }
 
-/* Bytes of the dataset itself and of the fit. */
-static Size
-bytes_for(const MlParams *params, int64 nrows)
+Size
+pgaml_dataset_bytes(const MlParams *params, int64 nrows)
 {
 	Size		fit = pgaml_ml_stages_memory(params, nrows, PGAML_F_COUNT);
 	Size		row = sizeof(float) * PGAML_F_COUNT + 2 * sizeof(double) + sizeof(int32) + sizeof(int64) + 2;
@@ -125,7 +124,7 @@ pgaml_dataset_thinning(const MlParams *params, int64 nrows)
 	Size		limit = (Size) pgaml_training_memory * 1024;
 	int			keep_every = 1;
 
-	while (bytes_for(params, nrows / keep_every + 1) > limit)
+	while (pgaml_dataset_bytes(params, nrows / keep_every + 1) > limit)
 	{
 		keep_every++;
 		if (nrows / keep_every < pgaml_min_training_samples)
@@ -133,7 +132,7 @@ pgaml_dataset_thinning(const MlParams *params, int64 nrows)
 					(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 					 errmsg("training does not fit into pganalytics_ml.training_memory"),
 					 errdetail("%d rows need %zu kB, the setting allows %d kB.", pgaml_min_training_samples,
-							   bytes_for(params, pgaml_min_training_samples) / 1024, pgaml_training_memory),
+							   pgaml_dataset_bytes(params, pgaml_min_training_samples) / 1024, pgaml_training_memory),
 					 errhint("Raise pganalytics_ml.training_memory, or ask for fewer trees or leaves.")));
 	}
 	if (keep_every > 1)

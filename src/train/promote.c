@@ -153,13 +153,13 @@ pgaml_promote_apply(PgamlTrainRun *run, const PgamlPromotion *promotion)
 
 	if (promotion->incumbent_serves)
 		change.figures = pgaml_judge_json(&promotion->errors, &promotion->scores);
-	run->promoted = !promotion->incumbent_serves || promotion->verdict == PGAML_VERDICT_BETTER;
+	run->promoted = !run->candidate_only && (!promotion->incumbent_serves || promotion->verdict == PGAML_VERDICT_BETTER);
 	if (run->promoted)
 	{
 		stage = "in production";
 		pgaml_registry_activate(run->model_id, &change);
 	}
-	else if (open)
+	else if (open && !run->candidate_only)
 	{
 		stage = "in staging";
 		pgaml_registry_stage(run->model_id, &change);

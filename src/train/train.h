@@ -95,6 +95,9 @@ extern PgamlDataset *pgaml_dataset_read(const PgamlTrainRequest *request, Memory
 /* Inside an open SPI bracket: count only; the same ERROR when there are too few. */
 extern void pgaml_dataset_require(const PgamlTrainRequest *request);
 
+/* Bytes of a dataset of so many rows and of a fit to it; SIZE_MAX on overflow. */
+extern Size pgaml_dataset_bytes(const MlParams *params, int64 nrows);
+
 /*
  * Every how manyth of nrows is kept so that data and fit stay within
  * training_memory, with a NOTICE; ERROR when too few would be left.
@@ -161,6 +164,7 @@ typedef struct PgamlTrainRun
 	TimestampTz heldout_from;	/* executions that began then or later are new to the model */
 	int64		model_id;
 	int32		version;
+	bool		candidate_only; /* to be compared, but never promoted by itself */
 	bool		promoted;
 	char	   *message;
 } PgamlTrainRun;
