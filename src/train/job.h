@@ -27,7 +27,7 @@ typedef struct PgamlJob
 	Oid			requested_by;
 	int			attempt;		/* this one, from 1 */
 	MemoryContext context;		/* lives as long as the job */
-	TimestampTz deadline;		/* training_time_limit, on the real clock */
+	TimestampTz deadline;		/* training_time_limit, or what its kind allows; on the real clock */
 	bool		finished;		/* pgaml_job_store() has committed */
 } PgamlJob;
 
@@ -68,5 +68,9 @@ extern void pgaml_job_store(PgamlJob *job, PgamlJobStore store, void *state);
 
 /* Kinds of jobs: the functions that run them. */
 extern void pgaml_train_job(PgamlJob *job);
+extern void pgaml_tune_job(PgamlJob *job);
+
+/* Seconds that a job of kind "tune" may take: search and fit. */
+extern int64 pgaml_tune_time_limit(Jsonb *arguments);
 
 #endif							/* PGAML_TRAIN_JOB_H */

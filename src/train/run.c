@@ -64,7 +64,7 @@ should_stop(void *state, double progress)
 		set_ps_display(line);
 		run->next_report = now + PROGRESS_EVERY;
 	}
-	pgaml_training_progress(progress, run->dataset->seen, trees);
+	pgaml_training_progress(run->before + (1.0 - run->before) * progress, run->dataset->seen, trees);
 	run->too_late = now >= run->deadline;
 	return run->too_late || (run->ask != NULL && run->ask(run->ask_state, progress)) || pgaml_run_interrupted();
 }

@@ -148,6 +148,7 @@ typedef struct PgamlTrainRun
 	TimestampTz next_report;
 	double		from;			/* progress of the phase under way is from .. from + share of the whole */
 	double		share;
+	double		before;			/* share of its job that was done before the fit, 0..1 */
 	bool		too_late;		/* it was stopped by the deadline */
 	bool		(*ask) (void *state, double progress);	/* true: stop.  Reads flags only; may be NULL */
 	void	   *ask_state;

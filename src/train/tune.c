@@ -305,13 +305,6 @@ store(PgamlJob *job, PgamlSpi *spi, void *state, PgamlJobResult *result)
 							result->model_id, out.data);
 }
 
-/* The fit tells its progress as the end of that of the job. */
-static bool
-ask(void *state, double progress)
-{
-	return pgaml_job_ask(state, SEARCH_SHARE + (1.0 - SEARCH_SHARE) * progress);
-}
-
 void
 pgaml_tune_job(PgamlJob *job)
 {
@@ -331,21 +324,20 @@ pgaml_tune_job(PgamlJob *job)
 	if (tuning->same_id == 0)
 	{
 		run->deadline = GetCurrentTimestamp() + pgaml_training_time_limit * USECS_PER_SEC;
-		run->ask = ask;
-		run->ask_state = job;
+		run->before = SEARCH_SHARE;
 		pgstat_report_activity(STATE_RUNNING, "pganalytics_ml: fitting the best parameters");
 		pgaml_run_fit(run);
 	}
 	pgaml_job_store(job, store, tuning);
 }
 
-int32
+int64
 pgaml_tune_time_limit(Jsonb *arguments)
 {
 	JsonbValue *value = getKeyJsonValueFromContainer(&arguments->root, "time_limit_s", strlen("time_limit_s"), NULL);
-	int32		seconds = 0;
+	int64		seconds = 0;
 
 	if (value != NULL && value->type == jbvNumeric)
-		seconds = DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(value->val.numeric)));
+		seconds = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
 	return seconds + pgaml_training_time_limit;
 }

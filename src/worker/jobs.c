@@ -35,10 +35,12 @@ typedef struct JobKind
 {
 	const char *kind;
 	void		(*run) (PgamlJob *job);
+	int64		(*limit) (Jsonb *arguments);	/* s that it may take; NULL: training_time_limit */
 } JobKind;
 
 static const JobKind kinds[] = {
-	{"train", pgaml_train_job},
+	{"train", pgaml_train_job, NULL},
+	{"tune", pgaml_tune_job, pgaml_tune_time_limit},
 };
 
 /* What becomes of a job that did not complete. */
@@ -117,6 +119,15 @@ lock_pending(int64 job_id, MemoryContext context, PgamlJob *job)
 	return true;
 }
 
+static const JobKind *
+find_kind(const PgamlJob *job)
+{
+	for (int i = 0; i < lengthof(kinds); i++)
+		if (strcmp(kinds[i].kind, job->kind) == 0)
+			return &kinds[i];
+	return NULL;
+}
+
 /* Mark it as under way; the slot comes first. */
 static void
 mark_taken(PgamlJob *job)
@@ -130,8 +141,11 @@ mark_taken(PgamlJob *job)
 		Int32GetDatum(MyProcPid)
 	};
 
-	pgaml_training_begin(job->job_id, job->kind, pgaml_jobs_hard_limit(pgaml_training_time_limit));
-	job->deadline = GetCurrentTimestamp() + pgaml_training_time_limit * USECS_PER_SEC;
+	const JobKind *kind = find_kind(job);
+	int64		limit = kind != NULL && kind->limit != NULL ? kind->limit(job->arguments) : pgaml_training_time_limit;
+
+	pgaml_training_begin(job->job_id, job->kind, pgaml_jobs_hard_limit(limit));
+	job->deadline = GetCurrentTimestamp() + limit * USECS_PER_SEC;
 	pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
 }
 
@@ -193,16 +207,13 @@ pgaml_jobs_take(MemoryContext context, PgamlJob *job)
 void
 pgaml_jobs_run(PgamlJob *job)
 {
-	for (int i = 0; i < lengthof(kinds); i++)
-	{
-		if (strcmp(kinds[i].kind, job->kind) != 0)
-			continue;
-		kinds[i].run(job);
-		return;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("jobs of kind \"%s\" cannot be run by this version", job->kind)));
+	const JobKind *kind = find_kind(job);
+
+	if (kind == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("jobs of kind \"%s\" cannot be run by this version", job->kind)));
+	kind->run(job);
 }
 
 /* The row of a job that is still at this attempt; the rest of its columns follow from the status. */
