@@ -7,8 +7,7 @@ CREATE TABLE pganalytics.data_splits (
     seed                 bigint NOT NULL,
     window_start         timestamptz NOT NULL,
     window_end           timestamptz NOT NULL,
-    calibrate_from       timestamptz,                   -- by time: the borders
-    test_from            timestamptz,
+    borders              double precision[] NOT NULL,   -- by time: s since 2000 UTC; by group, random: 0..1 of a hash
     train_rows           bigint NOT NULL,               -- as counted when it was created
     calibrate_rows       bigint NOT NULL,
     test_rows            bigint NOT NULL,
@@ -39,7 +38,9 @@ RETURNS TABLE (name text, strategy text, fractions double precision[], seed bigi
                train_statements bigint, calibrate_statements bigint, test_statements bigint, created_at timestamptz)
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT s.name, s.strategy, s.fractions, s.seed, s.window_start, s.window_end, s.calibrate_from, s.test_from,
+    SELECT s.name, s.strategy, s.fractions, s.seed, s.window_start, s.window_end,
+           CASE s.strategy WHEN 'time' THEN timestamptz '2000-01-01 00:00:00+00' + s.borders[1] * interval '1 second' END,
+           CASE s.strategy WHEN 'time' THEN timestamptz '2000-01-01 00:00:00+00' + s.borders[2] * interval '1 second' END,
            s.train_rows, s.calibrate_rows, s.test_rows, s.train_statements, s.calibrate_statements, s.test_statements,
            s.created_at
       FROM pganalytics.data_splits s ORDER BY s.created_at, s.name COLLATE "C"

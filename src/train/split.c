@@ -4,14 +4,14 @@
  *
  * By group and at random a row's part is drawn from a hash of what the row
  * is, never of where it lies: rows that retention takes away, or that come
- * later, do not move the others to another side.
+ * later, do not move the others to another side.  By group each part has its
+ * share of the statements, as exactly as their number allows.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include <math.h>
-
 #include "common/hashfn.h"
+#include "utils/float.h"
 
 #include "base/clock.h"
 #include "train/train.h"
@@ -36,32 +36,31 @@ compare_double(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static TimestampTz
-moment(double at)
-{
-	return (TimestampTz) rint(at * USECS_PER_SEC);
-}
-
-/* Oldest rows train, newest test; rows of one moment stay together. */
+/* By time, rows of one moment stay together; at random the shares are the borders. */
 void
-pgaml_split_set_borders(PgamlSplit *split, double *at, int64 n)
+pgaml_split_set_borders(PgamlSplit *split, double *keys, int64 n)
 {
-	double		train = split->fractions[ML_PART_TRAIN];
-	double		seen = train + split->fractions[ML_PART_CALIBRATE];
+	double		share = 0.0;
 
-	qsort(at, n, sizeof(double), compare_double);
-	split->calibrate_from = moment(at[Min((int64) (n * train), n - 1)]);
-	split->test_from = moment(at[Min((int64) (n * seen), n - 1)]);
-	if (split->calibrate_from <= moment(at[0]))	/* nothing would be left to train on */
-		split->calibrate_from = split->test_from = DT_NOEND;
+	split->has_borders = true;
+	qsort(keys, n, sizeof(double), compare_double);
+	for (int i = 0; i < PGAML_SPLIT_PARTS - 1; i++)
+	{
+		share += split->fractions[i];
+		split->border[i] = split->strategy == PGAML_SPLIT_RANDOM ? share : keys[Min((int64) (n * share), n - 1)];
+	}
+	if (split->border[0] <= keys[0] && split->strategy != PGAML_SPLIT_RANDOM)	/* nothing would be left to train on */
+		split->border[0] = split->border[1] = get_float8_infinity();
 }
 
-/* A number in [0, 1) that depends on the row and the seed only. */
-static double
-share_of(const PgamlSplit *split, const PgamlSplitRow *row)
+double
+pgaml_split_key(const PgamlSplit *split, const PgamlSplitRow *row)
 {
-	uint64		hash = hash_bytes_extended((const unsigned char *) &row->queryid, sizeof(row->queryid), split->seed);
+	uint64		hash;
 
+	if (split->strategy == PGAML_SPLIT_TIME)
+		return row->at;
+	hash = hash_bytes_extended((const unsigned char *) &row->queryid, sizeof(row->queryid), split->seed);
 	if (split->strategy == PGAML_SPLIT_RANDOM)
 	{
 		hash = hash_bytes_extended((const unsigned char *) &row->at, sizeof(row->at), hash);
@@ -73,42 +72,49 @@ share_of(const PgamlSplit *split, const PgamlSplitRow *row)
 MlPart
 pgaml_split_part(const PgamlSplit *split, const PgamlSplitRow *row)
 {
-	double		share;
+	double		key = pgaml_split_key(split, row);
 
-	if (split->strategy == PGAML_SPLIT_TIME)
+	return key < split->border[0] ? ML_PART_TRAIN : key < split->border[1] ? ML_PART_CALIBRATE : ML_PART_TEST;
+}
+
+static PgamlSplitRow
+row_of(const PgamlDataset *dataset, int64 i)
+{
+	return (PgamlSplitRow) {dataset->at[i], dataset->group_key[dataset->group[i]], dataset->target[i]};
+}
+
+static void
+find_borders(const PgamlDataset *dataset, PgamlSplit *split)
+{
+	bool		by_group = split->strategy == PGAML_SPLIT_GROUP;
+	int64		n = by_group ? dataset->data.ngroups : dataset->data.nrows;
+	double	   *keys = palloc_extended(sizeof(double) * n, MCXT_ALLOC_HUGE);
+
+	for (int64 i = 0; i < n; i++)
 	{
-		TimestampTz at = moment(row->at);
+		PgamlSplitRow row = by_group ? (PgamlSplitRow) {.queryid = dataset->group_key[i]} : row_of(dataset, i);
 
-		return at < split->calibrate_from ? ML_PART_TRAIN : at < split->test_from ? ML_PART_CALIBRATE : ML_PART_TEST;
+		keys[i] = pgaml_split_key(split, &row);
 	}
-	share = share_of(split, row);
-	if (share < split->fractions[ML_PART_TRAIN])
-		return ML_PART_TRAIN;
-	return share < split->fractions[ML_PART_TRAIN] + split->fractions[ML_PART_CALIBRATE] ? ML_PART_CALIBRATE : ML_PART_TEST;
+	pgaml_split_set_borders(split, keys, n);
+	pfree(keys);
 }
 
 void
 pgaml_dataset_split(PgamlDataset *dataset, const PgamlSplit *split, uint64 seed)
 {
 	PgamlSplit	full = *split;
-	int64		n = dataset->data.nrows;
 
 	if (full.until == 0)
 	{
 		full.seed = seed;
 		memcpy(full.fractions, default_fractions, sizeof(default_fractions));
 	}
-	if (full.strategy == PGAML_SPLIT_TIME && full.test_from == 0)
+	if (!full.has_borders)
+		find_borders(dataset, &full);
+	for (int64 i = 0; i < dataset->data.nrows; i++)
 	{
-		double	   *sorted = palloc_extended(sizeof(double) * n, MCXT_ALLOC_HUGE);
-
-		memcpy(sorted, dataset->at, sizeof(double) * n);
-		pgaml_split_set_borders(&full, sorted, n);
-		pfree(sorted);
-	}
-	for (int64 i = 0; i < n; i++)
-	{
-		PgamlSplitRow row = {dataset->at[i], dataset->group_key[dataset->group[i]], dataset->target[i]};
+		PgamlSplitRow row = row_of(dataset, i);
 
 		dataset->part[i] = pgaml_split_part(&full, &row);
 	}

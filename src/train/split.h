@@ -34,8 +34,8 @@ typedef struct PgamlSplit
 	TimestampTz until;
 	uint64		seed;			/* group, random */
 	double		fractions[PGAML_SPLIT_PARTS];	/* by MlPart, sum 1 */
-	TimestampTz calibrate_from; /* by time: borders as found when it was created; 0: to be found */
-	TimestampTz test_from;
+	bool		has_borders;	/* else they are to be found in the rows */
+	double		border[PGAML_SPLIT_PARTS - 1];	/* keys of rows from which on they calibrate, and test */
 	int64		rows;			/* in the window when it was created; 0: not known */
 } PgamlSplit;
 
@@ -53,10 +53,19 @@ extern const char *pgaml_split_strategy_name(PgamlSplitStrategy strategy);
 /* A plain split with a frozen window. */
 extern void pgaml_split_freeze(PgamlSplit *split, int lookback_days, uint64 seed);
 
-/* By time: set the borders from the moments of n rows, n >= 1; sorts them. */
-extern void pgaml_split_set_borders(PgamlSplit *split, double *at, int64 n);
+/*
+ * What decides about a row: by time its moment, else a number in [0, 1) drawn
+ * from what it is.  The rows of a part have keys below those of the next.
+ */
+extern double pgaml_split_key(const PgamlSplit *split, const PgamlSplitRow *row);
 
-/* Part of one row; by time, borders must be set. */
+/*
+ * Set the borders so that each part has its share of n keys, n >= 1: by time
+ * those of all rows, by group one of each statement.  Sorts them.
+ */
+extern void pgaml_split_set_borders(PgamlSplit *split, double *keys, int64 n);
+
+/* Part of one row; borders must be set. */
 extern MlPart pgaml_split_part(const PgamlSplit *split, const PgamlSplitRow *row);
 
 /*

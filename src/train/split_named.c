@@ -53,16 +53,18 @@ strategy_named(const char *name, PgamlSplitStrategy *strategy)
 	return false;
 }
 
-/* Columns: strategy, fractions, seed, window_start, window_end, calibrate_from, test_from, rows */
+/* Columns: strategy, fractions, seed, window_start, window_end, borders, rows */
 static bool
 take_split(HeapTuple tuple, TupleDesc desc, void *state)
 {
 	PgamlSplit *split = state;
 	void	   *fractions;
+	void	   *borders;
 	char	   *strategy = SPI_getvalue(tuple, desc, 1);
 
 	if (!strategy_named(strategy, &split->strategy) ||
-		pgaml_row_array(tuple, desc, 2, FLOAT8OID, &fractions) != PGAML_SPLIT_PARTS)
+		pgaml_row_array(tuple, desc, 2, FLOAT8OID, &fractions) != PGAML_SPLIT_PARTS ||
+		pgaml_row_array(tuple, desc, 6, FLOAT8OID, &borders) != PGAML_SPLIT_PARTS - 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("split \"%s\" is damaged", split->name),
@@ -71,9 +73,9 @@ take_split(HeapTuple tuple, TupleDesc desc, void *state)
 	split->seed = (uint64) pgaml_row_int8(tuple, desc, 3, 0);
 	split->from = (TimestampTz) pgaml_row_int8(tuple, desc, 4, 0);
 	split->until = (TimestampTz) pgaml_row_int8(tuple, desc, 5, 0);
-	split->calibrate_from = (TimestampTz) pgaml_row_int8(tuple, desc, 6, 0);
-	split->test_from = (TimestampTz) pgaml_row_int8(tuple, desc, 7, 0);
-	split->rows = pgaml_row_int8(tuple, desc, 8, 0);
+	memcpy(split->border, borders, sizeof(split->border));
+	split->has_borders = true;
+	split->rows = pgaml_row_int8(tuple, desc, 7, 0);
 	return true;
 }
 
@@ -81,7 +83,7 @@ void
 pgaml_split_find(const char *name, PgamlSplit *split)
 {
 	static const char sql[] =
-		"SELECT strategy, fractions, seed, window_start, window_end, calibrate_from, test_from, "
+		"SELECT strategy, fractions, seed, window_start, window_end, borders, "
 		"       train_rows + calibrate_rows + test_rows "
 		"  FROM pganalytics.data_splits WHERE name = $1";
 	Oid			types[] = {TEXTOID};
@@ -108,10 +110,17 @@ append_moment(StringInfo out, const char *name, TimestampTz at)
 {
 	char		buffer[MAXDATELEN + 1];
 
-	/* borders of a split that has no rows to calibrate on are infinite */
-	if (at != 0)
-		appendStringInfo(out, ", \"%s\": \"%s\"", name,
-						 JsonEncodeDateTime(buffer, TimestampTzGetDatum(at), TIMESTAMPTZOID, NULL));
+	appendStringInfo(out, ", \"%s\": \"%s\"", name,
+					 JsonEncodeDateTime(buffer, TimestampTzGetDatum(at), TIMESTAMPTZOID, NULL));
+}
+
+static void
+append_numbers(StringInfo out, const char *name, const double *numbers, int n)
+{
+	appendStringInfo(out, ", \"%s\": [", name);
+	for (int i = 0; i < n; i++)
+		appendStringInfo(out, "%s%s", i > 0 ? ", " : "", double_to_shortest_decimal(numbers[i]));
+	appendStringInfoChar(out, ']');
 }
 
 char *
@@ -127,13 +136,13 @@ pgaml_split_json(const PgamlSplit *split)
 	}
 	appendStringInfoString(&out, "{\"name\": ");
 	escape_json(&out, split->name);
-	appendStringInfo(&out, ", \"strategy\": \"%s\", \"fractions\": [%s, %s, %s], \"seed\": " INT64_FORMAT
-					 ", \"rows\": " INT64_FORMAT, strategy_names[split->strategy], double_to_shortest_decimal(split->fractions[0]),
-					 double_to_shortest_decimal(split->fractions[1]), double_to_shortest_decimal(split->fractions[2]), (int64) split->seed, split->rows);
+	appendStringInfo(&out, ", \"strategy\": \"%s\", \"seed\": " INT64_FORMAT ", \"rows\": " INT64_FORMAT,
+					 strategy_names[split->strategy], (int64) split->seed, split->rows);
+	append_numbers(&out, "fractions", split->fractions, PGAML_SPLIT_PARTS);
 	append_moment(&out, "from", split->from);
 	append_moment(&out, "until", split->until);
-	append_moment(&out, "calibrate_from", split->calibrate_from);
-	append_moment(&out, "test_from", split->test_from);
+	if (split->has_borders)
+		append_numbers(&out, "borders", split->border, PGAML_SPLIT_PARTS - 1);
 	appendStringInfoChar(&out, '}');
 	return out.data;
 }
@@ -163,21 +172,34 @@ number_of(const JsonbValue *value)
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
 }
 
-/* 0 when it is not there and may be missing. */
 static TimestampTz
-moment_of(const JsonbValue *object, const char *name, bool optional)
+moment_of(const JsonbValue *value)
 {
-	if (optional && getKeyJsonValueFromContainer(object->val.binary.data, name, strlen(name), NULL) == NULL)
-		return 0;
-	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text_of(member(object, name, jbvString))),
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text_of(value)),
 												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+static void
+numbers_of(const JsonbValue *object, const char *name, double *numbers, int n)
+{
+	JsonbValue *array = member(object, name, jbvBinary);
+
+	for (int i = 0; i < n; i++)
+	{
+		JsonbValue *value = JsonContainerIsArray(array->val.binary.data) ?
+			getIthJsonbValueFromContainer(array->val.binary.data, i) : NULL;
+
+		if (value == NULL || value->type != jbvNumeric)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("the split of the job has no \"%s\"", name)));
+		numbers[i] = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
+	}
 }
 
 void
 pgaml_split_parse(const JsonbValue *json, PgamlSplit *split)
 {
-	JsonbValue *fractions;
-
 	if (json != NULL && json->type == jbvString)
 	{
 		pgaml_split_find(text_of(json), split);
@@ -193,24 +215,14 @@ pgaml_split_parse(const JsonbValue *json, PgamlSplit *split)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the split of the job has no \"%s\"", "strategy")));
-	fractions = member(json, "fractions", jbvBinary);
-	for (int i = 0; i < PGAML_SPLIT_PARTS; i++)
-	{
-		JsonbValue *value = JsonContainerIsArray(fractions->val.binary.data) ?
-			getIthJsonbValueFromContainer(fractions->val.binary.data, i) : NULL;
-
-		if (value == NULL || value->type != jbvNumeric)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the split of the job has no \"%s\"", "fractions")));
-		split->fractions[i] = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value->val.numeric)));
-	}
+	numbers_of(json, "fractions", split->fractions, PGAML_SPLIT_PARTS);
 	split->seed = (uint64) number_of(member(json, "seed", jbvNumeric));
 	split->rows = number_of(member(json, "rows", jbvNumeric));
-	split->from = moment_of(json, "from", false);
-	split->until = moment_of(json, "until", false);
-	split->calibrate_from = moment_of(json, "calibrate_from", true);
-	split->test_from = moment_of(json, "test_from", true);
+	split->from = moment_of(member(json, "from", jbvString));
+	split->until = moment_of(member(json, "until", jbvString));
+	split->has_borders = getKeyJsonValueFromContainer(json->val.binary.data, "borders", strlen("borders"), NULL) != NULL;
+	if (split->has_borders)
+		numbers_of(json, "borders", split->border, PGAML_SPLIT_PARTS - 1);
 }
 
 /* Rows and statements of each part. */
@@ -273,17 +285,15 @@ static void
 count_parts(PgamlSplit *split, const Rows *rows, Counts *counts)
 {
 	static const char *const uses[PGAML_SPLIT_PARTS] = {"train on", "calibrate on", "test on"};
+	double	   *keys = palloc_extended(sizeof(double) * rows->n, MCXT_ALLOC_HUGE);
+	int64		n = 0;
 
 	memset(counts, 0, sizeof(*counts));
-	if (split->strategy == PGAML_SPLIT_TIME)
-	{
-		double	   *at = palloc_extended(sizeof(double) * rows->n, MCXT_ALLOC_HUGE);
-
-		for (int64 i = 0; i < rows->n; i++)
-			at[i] = rows->row[i].at;
-		pgaml_split_set_borders(split, at, rows->n);
-		pfree(at);
-	}
+	for (int64 i = 0; i < rows->n; i++)
+		if (split->strategy != PGAML_SPLIT_GROUP || i == 0 || rows->group[i] != rows->group[i - 1])
+			keys[n++] = pgaml_split_key(split, &rows->row[i]);
+	pgaml_split_set_borders(split, keys, n);
+	pfree(keys);
 	for (int64 i = 0; i < rows->n; i++)
 	{
 		MlPart		part = pgaml_split_part(split, &rows->row[i]);
@@ -302,39 +312,36 @@ count_parts(PgamlSplit *split, const Rows *rows, Counts *counts)
 					 errhint("Ask for more lookback_days, or for other fractions, another strategy or another seed.")));
 }
 
+static Datum
+numbers_datum(const double *numbers, int n)
+{
+	Datum		elements[PGAML_SPLIT_PARTS];
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Float8GetDatum(numbers[i]);
+	return PointerGetDatum(construct_array(elements, n, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 static void
 store(const PgamlSplit *split, const Counts *counts, Oid userid)
 {
 	static const char sql[] =
-		"INSERT INTO pganalytics.data_splits (name, strategy, fractions, seed, window_start, window_end, calibrate_from, "
-		"  test_from, train_rows, calibrate_rows, test_rows, train_statements, calibrate_statements, test_statements, "
+		"INSERT INTO pganalytics.data_splits (name, strategy, fractions, seed, window_start, window_end, borders, "
+		"  train_rows, calibrate_rows, test_rows, train_statements, calibrate_statements, test_statements, "
 		"  created_by) "
-		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (name) DO NOTHING";
-	Oid			types[15] = {TEXTOID, TEXTOID, FLOAT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, OIDOID};
-	bool		by_time = split->strategy == PGAML_SPLIT_TIME;
-	Datum		fractions[PGAML_SPLIT_PARTS];
-	Datum		values[15];
-	char		nulls[16] = "               ";
+		"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (name) DO NOTHING";
+	Oid			types[14] = {TEXTOID, TEXTOID, FLOAT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, FLOAT8ARRAYOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, OIDOID};
+	Datum		values[14] = {
+		CStringGetTextDatum(split->name), CStringGetTextDatum(strategy_names[split->strategy]),
+		numbers_datum(split->fractions, PGAML_SPLIT_PARTS), Int64GetDatum((int64) split->seed),
+		TimestampTzGetDatum(split->from), TimestampTzGetDatum(split->until),
+		numbers_datum(split->border, PGAML_SPLIT_PARTS - 1), Int64GetDatum(counts->rows[ML_PART_TRAIN]),
+		Int64GetDatum(counts->rows[ML_PART_CALIBRATE]), Int64GetDatum(counts->rows[ML_PART_TEST]),
+		Int64GetDatum(counts->statements[ML_PART_TRAIN]), Int64GetDatum(counts->statements[ML_PART_CALIBRATE]),
+		Int64GetDatum(counts->statements[ML_PART_TEST]), ObjectIdGetDatum(userid)
+	};
 
-	for (int i = 0; i < PGAML_SPLIT_PARTS; i++)
-	{
-		fractions[i] = Float8GetDatum(split->fractions[i]);
-		values[8 + i] = Int64GetDatum(counts->rows[i]);
-		values[11 + i] = Int64GetDatum(counts->statements[i]);
-	}
-	values[0] = CStringGetTextDatum(split->name);
-	values[1] = CStringGetTextDatum(strategy_names[split->strategy]);
-	values[2] = PointerGetDatum(construct_array(fractions, PGAML_SPLIT_PARTS, FLOAT8OID, sizeof(float8),
-												FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[3] = Int64GetDatum((int64) split->seed);
-	values[4] = TimestampTzGetDatum(split->from);
-	values[5] = TimestampTzGetDatum(split->until);
-	values[6] = TimestampTzGetDatum(split->calibrate_from);
-	values[7] = TimestampTzGetDatum(split->test_from);
-	values[14] = ObjectIdGetDatum(userid);
-	nulls[6] = nulls[7] = by_time ? ' ' : 'n';
-	if (pgaml_spi_exec(sql, lengthof(types), types, values, nulls, false) == 0)
+	if (pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("split \"%s\" already exists", split->name),
