@@ -6,7 +6,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -16,6 +15,7 @@
 #include "base/export.h"
 #include "base/shmem.h"
 #include "base/spi_run.h"
+#include "base/writable.h"
 #include "train/experiment.h"
 #include "train/queue.h"
 
@@ -143,10 +143,9 @@ pgaml_tune_performance_model(PG_FUNCTION_ARGS)
 	Datum		values[4];
 	bool		nulls[4] = {false, false, false, false};
 
+	pgaml_require_writable("tune_performance_model()");
 	parse_arguments(fcinfo, &experiment);
 	need_worker();
-	PreventCommandDuringRecovery("tune_performance_model()");
-	PreventCommandIfReadOnly("tune_performance_model()");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pgaml_spi_open(&spi);
@@ -185,9 +184,8 @@ pgaml_resume_tuning(PG_FUNCTION_ARGS)
 	Datum		values[4];
 	bool		nulls[4] = {false, false, false, false};
 
+	pgaml_require_writable("resume_tuning()");
 	need_worker();
-	PreventCommandDuringRecovery("resume_tuning()");
-	PreventCommandIfReadOnly("resume_tuning()");
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pgaml_spi_open(&spi);
