@@ -38,6 +38,9 @@
 #define ROWS_LEAST		200		/* live rows to judge by */
 #define PSI_FLOOR		0.25	/* the customary limit of a major change */
 #define LEVELS_FLOOR	0.10	/* share of executions */
+#define MANY_FLOOR		0.05	/* likewise, when many statements moved at once */
+#define MANY_STATEMENTS 5		/* that one does by chance, not so many */
+#define MANY_SHARE		0.05	/* of the statements */
 #define LEVEL_LEAST		0.405	/* ln 1.5: of a statement */
 #define LEVEL_ERRORS	3.0		/* standard errors of a median */
 #define MEDIAN_ERROR	1.2533	/* of a median, in standard errors of a mean */
@@ -296,7 +299,7 @@ measure_levels(const Measure *measure, PgamlSignalValue *out)
 	appendStringInfoString(&detail, "]}");
 	out->detail = detail.data;
 	out->value = (double) moved_rows / judged_rows;
-	out->threshold = LEVELS_FLOOR;
+	out->threshold = nmoved >= Max(MANY_STATEMENTS, MANY_SHARE * nstatements) ? MANY_FLOOR : LEVELS_FLOOR;
 	out->crossed = out->value > out->threshold;
 }
 
