@@ -4,3 +4,7 @@ SELECT feature, value, unit, reason FROM query_features((SELECT queryid FROM pg_
 SELECT * FROM list_models();
 SELECT jsonb_pretty(metrics) FROM get_model((SELECT model_id FROM get_latest_model()));
 SELECT * FROM train_performance_model('linear_regression', wait => true);
+SELECT job_id, experiment_id, message FROM tune_performance_model(n_trials => 10);
+SELECT number, state, value, hyperparameters FROM get_trials(1);
+SELECT signal, value, threshold, crossed, since FROM model_drift();
+SELECT * FROM training_schedule();
