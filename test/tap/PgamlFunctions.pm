@@ -48,6 +48,7 @@ my %functions = (
 	predict_query_time => [everybody => 'predict_query_time(1)', 'predict_query_time(4711)'],
 	prediction_accuracy => [reader => 'prediction_accuracy()', q{prediction_accuracy('statement')}],
 	prediction_distribution => [reader => 'prediction_distribution()'],
+	prediction_log_state => [reader => 'pganalytics.prediction_log_state()'],
 	prediction_summary => [reader => 'prediction_summary()'],
 	query_features => [everybody => 'query_features(1)'],
 	recent_events => [reader => 'recent_events()'],
@@ -107,6 +108,8 @@ sub functions_calls
 	$ids{$_} = $node->safe_psql('postgres', "SELECT max(model_id) FROM list_models() WHERE stage = '$_'") for 'candidate', 'archived';
 	$ids{job} = $node->safe_psql('postgres', q{SELECT max(job_id) FROM pganalytics.training_jobs WHERE status = 'pending'});
 	$ids{prediction} = $node->safe_psql('postgres', 'SELECT coalesce((SELECT prediction_id FROM predict_query_execution(1)), 1)');
+	# what was predicted leaves shared memory for its table
+	$node->safe_psql('postgres', 'SELECT count(*) FROM maintain_models()');
 	my @calls;
 	for my $name (sort keys %functions)
 	{
