@@ -263,6 +263,22 @@ pgaml_history_core_slice(const HistoryEvent *event, int64_t width_s, HistorySlic
 	return n;
 }
 
+/* Is the new side of a jump to be believed?  The clock is still ahead of where it came from. */
+static bool
+has_settled(HistoryClock *clock, int64_t last, int64_t now)
+{
+	bool		again = now > last + HISTORY_JUMP_US;
+	bool		rare_looks = now - last <= HISTORY_RARE_US && clock->jump_at - clock->jump_from <= HISTORY_RARE_US;
+
+	/* Set back part of the way, or another jump: wait anew. */
+	if (now < clock->jump_at || (again && !rare_looks))
+	{
+		clock->jump_at = now;
+		return false;
+	}
+	return now - clock->jump_at >= HISTORY_SETTLE_US;
+}
+
 int64_t
 pgaml_history_core_settle(HistoryClock *clock, int64_t now)
 {
@@ -271,11 +287,7 @@ pgaml_history_core_settle(HistoryClock *clock, int64_t now)
 	clock->any = true;
 	clock->last = now;
 	if (clock->jumped)
-	{
-		clock->jumped = now > clock->jump_from + HISTORY_JUMP_US && now - clock->jump_at < HISTORY_SETTLE_US;
-		if (now < clock->jump_at)
-			clock->jump_at = now;
-	}
+		clock->jumped = now > clock->jump_from + HISTORY_JUMP_US && !has_settled(clock, last, now);
 	else if (now > last + HISTORY_JUMP_US)
 	{
 		clock->jumped = true;

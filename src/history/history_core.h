@@ -164,10 +164,13 @@ extern int	pgaml_history_core_slices(const HistoryEvent *event, int64_t width_s,
  * make everything too old at once.  So after a jump the time before it
  * counts, until the clock has stayed on the new side for a day: then it was an
  * outage, or the clock is right now.  A clock set back to where it came from
- * ends the wait, one set back part of the way begins it anew.
+ * ends the wait; one set back part of the way, or ahead again, begins it anew.
+ * Two jumps of a month at most are taken for rare looks, which must not keep
+ * things for ever.
  */
 #define HISTORY_JUMP_US		INT64_C(86400000000)	/* more than this since the last look is a jump */
 #define HISTORY_SETTLE_US	INT64_C(86400000000)	/* until a new side is believed */
+#define HISTORY_RARE_US		INT64_C(2678400000000)	/* 31 days: from one look to the next, where nobody looks often */
 
 typedef struct HistoryClock
 {

@@ -71,10 +71,10 @@ extern int64 pgaml_registry_store(const PgamlNewModel *model, int32 *version);
 /*
  * Inside an open SPI bracket: delete models beyond models_retention, those
  * older than history_retention, and those deleted PGAML_DELETED_DAYS ago;
- * never the ones in production and staging or the predecessor in wait.
+ * never the ones in production and staging or the predecessor in wait.  Returns how many.
  */
 #define PGAML_DELETED_DAYS	7
-extern void pgaml_registry_retire(void);
+extern int64 pgaml_registry_retire(void);
 
 /* Inside an open SPI bracket: the stored bytes of a model, in context; NULL when there is none. */
 extern bytea *pgaml_registry_bytes(int64 model_id, MemoryContext context);

@@ -88,7 +88,7 @@ pgaml_registry_try_lock(void)
 	return ConditionalLockRelationOid(pgaml_registry_relid(), ShareRowExclusiveLock);
 }
 
-void
+int64
 pgaml_registry_retire(void)
 {
 	/* $1 kept beside those in use, $2 and $3 oldest times of others and of deleted ones */
@@ -112,7 +112,7 @@ pgaml_registry_retire(void)
 		TimestampTzGetDatum(now - PGAML_DELETED_DAYS * USECS_PER_DAY)
 	};
 
-	pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
+	return pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
 }
 
 int64
@@ -162,7 +162,7 @@ pgaml_registry_store(const PgamlNewModel *model, int32 *version)
 	pgaml_spi_exec(sql, lengthof(types), types, values, nulls, false);
 	*version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
 	model_id = pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
-	pgaml_registry_retire();
+	(void) pgaml_registry_retire();
 	return model_id;
 }
 

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/export.h"
+#include "base/fault.h"
 #include "base/shmem.h"
 #include "base/spi_run.h"
 #include "base/writable.h"
@@ -72,6 +73,7 @@ pgaml_train_here(PgamlTrainRun *run, const PgamlTrainRequest *request, const cha
 	pgaml_run_init(run, request, GetUserId(), context);
 	pgaml_spi_open(&spi);
 	pgaml_run_read(run);
+	PGAML_FAULT("train_here");
 	pgaml_run_fit(run);
 	pgaml_run_store(run);
 	job_id = store_job(run, reason);

@@ -23,6 +23,7 @@
 #include "base/shmem.h"
 #include "base/spi_run.h"
 #include "base/writable.h"
+#include "registry/registry.h"
 #include "registry/truth.h"
 #include "train/drift.h"
 #include "train/train.h"
@@ -187,6 +188,16 @@ follow_predictions(ReturnSetInfo *rsinfo)
 	pgaml_spi_close(&spi);
 }
 
+static void
+retire_models(ReturnSetInfo *rsinfo)
+{
+	PgamlSpi	spi;
+
+	pgaml_spi_open(&spi);
+	put_row(rsinfo, "models", psprintf(INT64_FORMAT " that are not needed any more deleted", pgaml_registry_retire()));
+	pgaml_spi_close(&spi);
+}
+
 /* maintain_models(wait boolean) RETURNS TABLE (step text, result text) */
 Datum
 pgaml_maintain_models(PG_FUNCTION_ARGS)
@@ -198,5 +209,6 @@ pgaml_maintain_models(PG_FUNCTION_ARGS)
 	follow_predictions(rsinfo);
 	put_row(rsinfo, "drift", look_for_drift(PG_GETARG_BOOL(0)));
 	put_row(rsinfo, "retrain", retrain(PG_GETARG_BOOL(0)));
+	retire_models(rsinfo);
 	return (Datum) 0;
 }

@@ -132,7 +132,7 @@ static void
 retire_step(void)
 {
 	if (pgaml_history_retire())
-		pgaml_registry_retire();
+		(void) pgaml_registry_retire();
 }
 
 static void

@@ -481,6 +481,28 @@ a_clock_set_right_again_ages_nothing(void **state)
 	assert_int_equal(pgaml_history_core_settle(&clock, before + 100 * DAY), before + 300 * SECOND + 9 * 60 * SECOND);
 }
 
+/* One jump makes no other one believable. */
+static void
+a_clock_that_jumped_twice_ages_nothing(void **state)
+{
+	static const int64_t jumps[][2] = {{25 * HOUR, 500 * DAY}, {400 * DAY, 2 * DAY}, {400 * DAY, 400 * DAY}};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(jumps) / sizeof(jumps[0]); i++)
+	{
+		HistoryClock clock = {0};
+		int64_t		before = 500 * DAY;
+		int64_t		now = before + jumps[i][0];
+
+		assert_settled(&clock, before, 1);
+		assert_int_equal(pgaml_history_core_settle(&clock, now), before);
+		now += jumps[i][1];
+		for (int hour = 0; hour < 24; hour++)
+			assert_int_equal(pgaml_history_core_settle(&clock, now + hour * HOUR), before);
+		assert_settled(&clock, now + DAY, 10);
+	}
+}
+
 /* Who looks once a week deletes every other week. */
 static void
 rare_looks_settle(void **state)
@@ -525,6 +547,7 @@ main(void)
 		cmocka_unit_test(ages_are_counted_from_now),
 		cmocka_unit_test(a_clock_that_jumped_ahead_ages_nothing),
 		cmocka_unit_test(a_clock_set_right_again_ages_nothing),
+		cmocka_unit_test(a_clock_that_jumped_twice_ages_nothing),
 		cmocka_unit_test(rare_looks_settle),
 	};
 
