@@ -38,6 +38,7 @@ my %functions = (
 	history_buckets => [owner => q{pganalytics.history_buckets(3600, '-infinity', 'infinity')}],
 	import_model => [changer => 'import_model((SELECT bytes FROM bytes_of_model))'],
 	list_data_splits => [reader => 'list_data_splits()'],
+	list_experiments => [reader => 'list_experiments()'],
 	list_features => [everybody => 'list_features()'],
 	list_models => [reader => 'list_models()'],
 	list_training_jobs => [reader => 'list_training_jobs()', q{list_training_jobs('pending', 1)}],
@@ -53,6 +54,7 @@ my %functions = (
 	query_features => [everybody => 'query_features(1)'],
 	recent_events => [reader => 'recent_events()'],
 	recent_predictions => [reader => 'recent_predictions(10)'],
+	resume_tuning => [changer => 'resume_tuning(1)'],
 	rollback_model => [changer => 'rollback_model()'],
 	train_performance_model => [changer => 'train_performance_model()', q{train_performance_model('linear_regression', wait => true)}],
 	training_rows => [reader => 'training_rows()'],
@@ -86,6 +88,10 @@ sub functions_prepare
 		SELECT train_performance_model('linear_regression', lookback_days => 2, wait => true);
 		CREATE TABLE bytes_of_model AS SELECT export_model(model_id) AS bytes FROM get_latest_model();
 		GRANT SELECT ON bytes_of_model TO PUBLIC;
+		-- an experiment that can be resumed
+		INSERT INTO pganalytics.experiments (request, split, sampler, pruner, n_trials, folds, n_confirm, seed, time_limit, requested_by, requested_at)
+		VALUES ('{"model_type": "linear_regression", "lookback_days": 90, "hyperparameters": {}, "split": "time"}', 'time',
+		        'tpe', 'none', 2, 5, 3, 1, '1 hour', 'postgres'::regrole, now());
 		-- a job that nobody takes while the tests run
 		INSERT INTO pganalytics.training_jobs (status, requested_by, requested_at, not_before)
 		VALUES ('pending', 'postgres'::regrole, now(), now() + interval '1 year')});
