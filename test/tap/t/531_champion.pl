@@ -47,8 +47,8 @@ sub value
 
 sub train
 {
-	my ($type, $split) = @_;
-	my $message = value("SELECT message FROM train_performance_model('$type', split => '$split', wait => true)");
+	my ($type, $split, $days) = @_;
+	my $message = value("SELECT message FROM train_performance_model('$type', lookback_days => @{[$days // 90]}, split => '$split', wait => true)");
 
 	note($message);
 	return $message;
@@ -89,6 +89,9 @@ like(train('decision_tree', 'time'), qr/^model 3 .* kept as candidate: .* agains
 	'shown worse: kept, and by how much it lost');
 like(train('linear_regression', 'group'), qr/^model 4 .* in staging: .*0 of 50 rows that are new to both/,
 	'nothing to compare on: staged');
+like(train('linear_regression', 'time', 2), qr/^model 5 .* in staging: .* of model 2 on the same \d+ newest rows, .*: neither better nor worse is shown/,
+	'as good, from other rows: staged');
+is(stage_of(4), 'candidate', 'and there is one in staging');
 
 # From here on nobody trains but live truth: what drifts queues jobs that find too little.
 pgaml_configure($node, 'pganalytics_ml.min_training_samples = 1000000');
@@ -98,35 +101,41 @@ $node->poll_query_until('postgres', q{SELECT current_setting('pganalytics_ml.min
 value('SELECT run(300, 3, 1)');
 day(3);
 is(production(), '2', 'model 2 stays in production');
-is(stage_of(4), 'staging', 'model 4 stays in staging');
-value('SELECT activate_model(4)');
+is(stage_of(5), 'staging', 'model 5 stays in staging');
+value('SELECT activate_model(5)');
 value('SELECT run(300, 6, 1)');
 my $from = -s $node->logfile;
 day(6);
-is(production(), '4', 'as good as its predecessor: not rolled back');
+is(production(), '5', 'as good as its predecessor: not rolled back');
 unlike(slurp_file($node->logfile, $from), qr/rolled back/, 'nothing is said');
 
 # --- worse than its predecessor: rolled back once ---
 value('SELECT activate_model(1)');
 value('SELECT run(300, 9, 1)');
 day(9);
-is(production(), '4', 'worse on live truth: rolled back');
-like(slurp_file($node->logfile, $from), qr/LOG:  pganalytics_ml: model 1 rolled back: worse than model 4 on live truth: mean absolute log error/, 'with a line in the log');
-is(value(q{SELECT count(*), min(model_id), bool_and(message ~ 'model 4 is in production again'), bool_and((detail #>> '{figures,error,lower}')::float8 > 0),
+is(production(), '5', 'worse on live truth: rolled back');
+like(slurp_file($node->logfile, $from), qr/LOG:  pganalytics_ml: model 1 rolled back: worse than model 5 on live truth: mean absolute log error/, 'with a line in the log');
+is(value(q{SELECT count(*), min(model_id), bool_and(message ~ 'model 5 is in production again'), bool_and((detail #>> '{figures,error,lower}')::float8 > 0),
 	bool_and(detail ->> 'by' IS NULL) FROM pganalytics.events WHERE kind = 'rollback'}), '1|1|t|t|t', 'and an event with the figures');
-is(value(q{SELECT stage, rolled_back_at IS NOT NULL, stage_reason ~ '^rolled back: worse than model 4' FROM get_model(1)}), 'archived|t|t', 'its card says why');
+is(value(q{SELECT stage, rolled_back_at IS NOT NULL, stage_reason ~ '^rolled back: worse than model 5' FROM get_model(1)}), 'archived|t|t', 'its card says why');
 
 value('SELECT activate_model(1)');
 value('SELECT run(300, 12, 1)');
 day(12);
 is(production(), '1', 'whoever activates it again keeps it');
-is(value('SELECT rollback_model()'), '4', 'but may take it back by hand');
+is(value('SELECT rollback_model()'), '5', 'but may take it back by hand');
 
 # --- staging on live truth: better, worse, too late ---
 value('SELECT activate_model(1)');
 value(q{UPDATE pganalytics.query_performance_models SET stage = 'staging', staged_at = (SELECT at + interval '12 days' FROM start) WHERE model_id = 2});
 value('SELECT run(300, 15, 1)');
 $from = -s $node->logfile;
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; LOCK TABLE pganalytics.query_performance_models IN SHARE ROW EXCLUSIVE MODE');
+day(14.9);
+is(production(), '1', 'while somebody else changes models nobody waits and nothing is decided');
+$holder->query_safe('COMMIT');
+$holder->quit;
 day(15);
 is(production(), '2', 'staged and better on live truth: promoted');
 like(slurp_file($node->logfile, $from), qr/pganalytics_ml: model 2 promoted: better than model 1 on live truth/, 'with a line in the log');
@@ -139,10 +148,10 @@ day(18);
 is(value('SELECT stage, stage_reason ~ \'^worse than model 2 on live truth\' FROM get_model(1)'), 'archived|t', 'staged and worse: archived');
 is(production(), '2', 'production as it was');
 
-value(q{UPDATE pganalytics.query_performance_models SET stage = 'staging', staged_at = (SELECT at + interval '18 days' FROM start) WHERE model_id = 4});
+value(q{UPDATE pganalytics.query_performance_models SET stage = 'staging', staged_at = (SELECT at + interval '18 days' FROM start) WHERE model_id = 5});
 value('SELECT run(300, 26, 1)');
 day(26);
-is(value('SELECT stage, stage_reason FROM get_model(4)'), 'archived|live truth did not show it better within 7 days', 'staged and neither for a week: archived');
+is(value('SELECT stage, stage_reason FROM get_model(5)'), 'archived|live truth did not show it better within 7 days', 'staged and neither for a week: archived');
 is(value(q{SELECT count(*) FROM pganalytics.events WHERE kind = 'rollback' AND detail ->> 'by' IS NULL}), '1', 'one rollback in all');
 
 $node->stop;
