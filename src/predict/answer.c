@@ -88,8 +88,9 @@ forecast(PgamlKnown *entry, const PgamlServing *serving)
 
 	if (entry->forecast_generation != generation || entry->forecast_coverage != pgaml_prediction_interval)
 	{
+		/* What a model learnt of single statements elsewhere is not that of ours with the same identifier. */
 		MlStageQuery query = {
-			.row = entry->row, .key = entry->queryid, .plan = entry->plan_id, .coverage = pgaml_prediction_interval,
+			.row = entry->row, .key = serving->restored ? 0 : entry->queryid, .plan = entry->plan_id, .coverage = pgaml_prediction_interval,
 			.recent = entry->recent, .nrecent = entry->nrecent
 		};
 

@@ -107,7 +107,7 @@ bool
 pgaml_registry_read(int64 model_id, bool read_only, const MlAllocator *allocator, PgamlServing *out)
 {
 	static const char sql[] =
-		"SELECT m.model_id, m.version, m.feature_version, m.model_type, m.model, m.heldout_from FROM pganalytics.models m "
+		"SELECT m.model_id, m.version, m.feature_version, m.model_type, m.model, m.heldout_from, m.restored FROM pganalytics.models m "
 		" WHERE CASE WHEN $1 = 0 THEN m.stage = 'production' ELSE m.model_id = $1 AND m.meant END";
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(model_id)};
@@ -125,6 +125,7 @@ pgaml_registry_read(int64 model_id, bool read_only, const MlAllocator *allocator
 	strlcpy(out->model_type, TextDatumGetCString(SPI_getbinval(tuple, desc, 4, &isnull)),
 			sizeof(out->model_type));
 	out->heldout_from = DatumGetTimestampTz(SPI_getbinval(tuple, desc, 6, &isnull));
+	out->restored = DatumGetBool(SPI_getbinval(tuple, desc, 7, &isnull));
 	decode(out, DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull)),
 		   SPI_getbinval(tuple, desc, 5, &isnull), allocator);
 	return true;

@@ -48,6 +48,7 @@ typedef struct PgamlServing
 	char		problem[256];	/* why it cannot serve; empty if it can */
 	MlStages   *stages;			/* NULL if it cannot */
 	uint64		generation;		/* of models when it was read */
+	bool		restored;		/* its query identifiers are those of another server */
 } PgamlServing;
 
 /* What a model's features must be to serve; said once, by init.c. */

@@ -128,7 +128,7 @@ pgaml_registry_store(const PgamlNewModel *model, int32 *version)
 		"SELECT setval(s.name, greatest(nextval(s.name), 1 + coalesce((SELECT max(m.model_id) "
 		"                                     FROM pganalytics.query_performance_models m), 0))), "
 		"       i.origin, $1, 1 + coalesce((SELECT max(m.version) FROM pganalytics.query_performance_models m "
-		"                                    WHERE m.model_type = $1 AND m.origin = i.origin), 0), "
+		"                                    WHERE m.model_type = $1), 0), "
 		"       'candidate', $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10, $11, $12::jsonb, $13::jsonb, $14, $15, $16, "
 		"       pg_catalog.current_setting('server_version'), $17, $18, $19, $20::jsonb, $21::jsonb, $22, $23 "
 		"  FROM pganalytics.installation i, "

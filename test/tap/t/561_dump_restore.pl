@@ -114,6 +114,9 @@ is(joined($second, $at_b{$sum}), '641|640', 'the other statement too');
 my $answer = $second->safe_psql('postgres', "SELECT predicted_execution_time_ms BETWEEN 20 AND 100, model_version IS NOT NULL, source,
 	lower_bound_ms < predicted_execution_time_ms FROM predict_query_execution($at_b{$lookup})");
 like($answer, qr/^t\|t\|(history|model)\|t$/, 'predicted from what A knew, by its model');
+ok($second->poll_query_until('postgres', 'SELECT count(*) > 0 FROM pganalytics.predictions'), 'logged');
+is($second->safe_psql('postgres', "SELECT count(*) FROM pganalytics.predictions WHERE interval_group = 'statement'"), 0,
+	'its interval is not that of a statement of A with the same identifier');
 is($second->safe_psql('postgres', 'SELECT stage FROM list_models() WHERE model_id = 1'), 'archived', 'the archived model is there');
 $second->safe_psql('postgres', 'SELECT activate_model(1)');
 is($second->safe_psql('postgres', $serving), '1|linear_regression|t', 'a restored model can be activated');
