@@ -24,6 +24,13 @@ INSERT INTO pganalytics.system_history VALUES (now() - interval '401 days', 3600
 INSERT INTO pganalytics.training_jobs (status, requested_by, requested_at, finished_at, not_before)
 VALUES ('completed', 10, now(), now() - interval '91 days', NULL), ('completed', 10, now(), now() - interval '89 days', NULL),
        ('pending', 10, now() - interval '200 days', NULL, now());
+INSERT INTO pganalytics.experiments (job_id, request, split, sampler, pruner, n_trials, folds, n_confirm, seed, time_limit,
+                                     requested_by, requested_at, finished_at)
+SELECT j, '{}', 'time', 'tpe', 'none', 1, 3, 1, 1, '1 min', 10, now() - make_interval(days => 100), now() - make_interval(days => d)
+FROM (VALUES (NULL, 91), (NULL, 89), (NULL, NULL),
+             ((SELECT job_id FROM pganalytics.training_jobs WHERE status = 'pending'), NULL)) AS age (j, d);
+INSERT INTO pganalytics.trials (experiment_id, number, state, hyperparameters, fold_values, confirm_values, cpu_ms, started_at)
+SELECT experiment_id, 0, 'complete', '{}', '{}', '{}', 1, now() FROM pganalytics.experiments;
 INSERT INTO pganalytics.execution_samples
 SELECT now() - make_interval(days => d), 5, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 10,
        1, 1, 1, 1, 1, 1, true, 'done', '{}'
@@ -38,6 +45,7 @@ SELECT count(*) AS users FROM pganalytics.statement_users WHERE queryid BETWEEN 
 SELECT count(*) AS windows FROM pganalytics.history_windows WHERE bucket_start < now() - interval '300 days';
 SELECT count(*) AS system FROM pganalytics.system_history WHERE bucket_start < now() - interval '1 day';
 SELECT count(*) AS jobs FROM pganalytics.training_jobs;
+SELECT (SELECT count(*) FROM pganalytics.experiments) AS experiments, (SELECT count(*) FROM pganalytics.trials) AS trials;
 SELECT count(*) AS samples FROM pganalytics.execution_samples WHERE queryid = 5;
 SELECT count(*) > 0 AS kept FROM pganalytics.statements WHERE query = 'SELECT price FROM item';
 

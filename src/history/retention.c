@@ -54,6 +54,10 @@ static const AgeRule age_rules[] = {
 	{&pgaml_predictions_retention, DELETE_BATCH("predictions", "t.prediction_id <"
 		" (extract(epoch FROM $1 - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint")},
 	{&pgaml_jobs_retention, DELETE_BATCH("training_jobs", "t.finished_at < $1")},
+	/* with their trials; one that ended early has no end */
+	{&pgaml_jobs_retention, DELETE_BATCH("experiments", "coalesce(t.finished_at, t.started_at, t.requested_at) < $1"
+		" AND NOT EXISTS (SELECT FROM pganalytics.training_jobs j"
+		" WHERE j.job_id = t.job_id AND j.status IN ('pending', 'training'))")},
 };
 
 /* The other rule: so many rows at most, the oldest go. */
