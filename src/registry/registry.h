@@ -72,7 +72,8 @@ extern int64 pgaml_registry_store(const PgamlNewModel *model, int32 *version);
 /*
  * Inside an open SPI bracket: delete models beyond models_retention, those
  * older than history_retention, and those deleted PGAML_DELETED_DAYS ago;
- * never the ones in production and staging or the predecessor in wait.  Returns how many.
+ * never the ones in production and staging or the predecessor in wait, and
+ * none while somebody else changes models.  Returns how many.
  */
 #define PGAML_DELETED_DAYS	7
 extern int64 pgaml_registry_retire(void);

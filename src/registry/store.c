@@ -112,6 +112,9 @@ pgaml_registry_retire(void)
 		TimestampTzGetDatum(now - PGAML_DELETED_DAYS * USECS_PER_DAY)
 	};
 
+	/* CAUTION: before the snapshot is taken, or a model that is being activated looks spare. */
+	if (!pgaml_registry_try_lock())
+		return 0;
 	return pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
 }
 
