@@ -43,4 +43,19 @@ SELECT :rows >= 4 + 24 + 72 + 24 AS all_of_them;
 -- Present width of a day: 24 hours are one row.
 UPDATE pganalytics.collector_state SET bucket_width = 86400;
 SELECT queryid, count(*), max(nullif(features[:calls], 'NaN')) AS most FROM training_rows() WHERE queryid IN (1, 2) AND at <= :'day' GROUP BY 1 ORDER BY 1;
+
+-- Too few: what waits for the text of its statement is told, and makes the wait shorter.
+DELETE FROM pganalytics.statement_history;
+UPDATE pganalytics.collector_state SET bucket_width = 3600;
+INSERT INTO pganalytics.statement_history (queryid, bucket_start, calls, total_ms, sum_squares, rows, plan_ms, shared_blks_hit,
+       shared_blks_read, shared_blks_dirtied, shared_blks_written, temp_blks_read, temp_blks_written, blk_read_ms, blk_write_ms,
+       wal_bytes, bucket_width, toplevel, origin)
+SELECT q, :'day'::timestamptz - make_interval(hours => h), 10, 20, 40, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3600, true, origin
+  FROM pganalytics.installation, (VALUES (1, 5), (2, 150)) v (q, n), generate_series(1, n) h;
+UPDATE pganalytics.statements SET plannable = NULL, query = NULL WHERE queryid = 2;
+SELECT train_performance_model(wait => true);
+DELETE FROM pganalytics.statement_history WHERE queryid = 2 AND bucket_start < :'day'::timestamptz - interval '40 hours';
+DO $$ BEGIN PERFORM train_performance_model(wait => true);
+EXCEPTION WHEN object_not_in_prerequisite_state THEN DECLARE d text; BEGIN GET STACKED DIAGNOSTICS d = PG_EXCEPTION_DETAIL;
+RAISE NOTICE '%', regexp_replace(d, '\d+\.\d hours', 'N hours'); END; END $$;
 DROP EXTENSION pganalytics_ml;
