@@ -93,7 +93,7 @@ typedef struct PgamlWorkerSlot
 typedef enum PgamlJobStop
 {
 	PGAML_STOP_NONE,
-	PGAML_STOP_WANTED,			/* somebody waits for the database to be left */
+	PGAML_STOP_WANTED,			/* somebody waits for the database to be left, or the extension has gone */
 	PGAML_STOP_CANCELLED		/* cancel_training() */
 } PgamlJobStop;
 

@@ -309,23 +309,26 @@ log_failure(const PgamlJob *job, const char *dbname, const Outcome *outcome)
 					outcome->error)));
 }
 
-/* Was it asked to be cancelled?  Locks its row. */
+/* Lock the row of a job; false when it is not there any more, or somebody else's. */
 static bool
-cancel_requested(const PgamlJob *job)
+lock_taken(const PgamlJob *job, bool *cancel_requested)
 {
 	static const char sql[] =
-		"SELECT cancel_requested::int4::int8 FROM pganalytics.training_jobs WHERE job_id = $1 FOR UPDATE";
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(job->job_id)};
+		"SELECT cancel_requested::int4::int8 FROM pganalytics.training_jobs "
+		" WHERE job_id = $1 AND status = 'training' AND attempt = $2 FOR UPDATE";
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(job->job_id), Int32GetDatum(job->attempt)};
 
-	return pgaml_spi_exec(sql, 1, types, values, NULL, false) > 0 &&
-		pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0) != 0;
+	if (pgaml_spi_exec(sql, 2, types, values, NULL, false) == 0)
+		return false;
+	*cancel_requested = pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0) != 0;
+	return true;
 }
 
 /*
  * Outside a transaction: record what became of a job whose run raised an error.
  * stop is why it was interrupted, if it was by one of ours; interrupted tells
- * that it was by anybody.  Does nothing when the extension is gone.
+ * that it was by anybody.  Does nothing when extension or job are gone.
  */
 void
 pgaml_jobs_settle(PgamlJob *job, PgamlJobStop stop, bool interrupted, const ErrorData *error)
@@ -333,6 +336,7 @@ pgaml_jobs_settle(PgamlJob *job, PgamlJobStop stop, bool interrupted, const Erro
 	PgamlSpi	spi;
 	Outcome		outcome;
 	char	   *dbname;
+	bool		cancel_requested = false;
 
 	pgaml_xact_begin();
 	if (!pgaml_extension_hold())
@@ -342,11 +346,12 @@ pgaml_jobs_settle(PgamlJob *job, PgamlJobStop stop, bool interrupted, const Erro
 	}
 	dbname = get_database_name(MyDatabaseId);
 	pgaml_spi_open(&spi);
-	if (cancel_requested(job))
-		stop = PGAML_STOP_CANCELLED;
-	outcome = judge(job, stop, interrupted, error);
-	write_outcome(job->job_id, job->attempt, pgaml_shared->training[pgaml_training_slot].progress, &outcome);
-	log_failure(job, dbname, &outcome);
+	if (lock_taken(job, &cancel_requested))
+	{
+		outcome = judge(job, cancel_requested ? PGAML_STOP_CANCELLED : stop, interrupted, error);
+		write_outcome(job->job_id, job->attempt, pgaml_shared->training[pgaml_training_slot].progress, &outcome);
+		log_failure(job, dbname, &outcome);
+	}
 	pgaml_spi_close(&spi);
 	pgaml_xact_end();
 }

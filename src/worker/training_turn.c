@@ -99,7 +99,9 @@ watch(const PgamlTrainingSlot *slots)
 	{
 		if (slots[i].state != PGAML_WORKER_RUNNING)
 			continue;
-		if (slots[i].stop == PGAML_STOP_NONE && pgaml_database_wanted(slots[i].dbid))
+		/* A database that was forgotten has no extension any more: nobody will want the model. */
+		if (slots[i].stop == PGAML_STOP_NONE &&
+			(pgaml_database_wanted(slots[i].dbid) || !pgaml_shmem_database_known(slots[i].dbid)))
 			pgaml_training_interrupt(i, slots[i].serial);
 		end_overdue(i, &slots[i]);
 	}

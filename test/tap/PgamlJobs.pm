@@ -10,14 +10,21 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(pgaml_samples pgaml_job_is pgaml_job pgaml_train_later);
+use PgamlTap;
 
-# Generated executions of 10 statements, enough to train on.
-sub pgaml_samples
+our @EXPORT = qw(pgaml_job_database pgaml_job_is pgaml_job pgaml_train_later pgaml_trainer $pgaml_long);
+
+# Arguments of a training that takes minutes.
+our $pgaml_long = q{'random_forest', hyperparameters => '{"n_trees": 10000}'};
+
+# Install the extension in a database, with generated executions of 10 statements to train on.
+sub pgaml_job_database
 {
 	my ($node, $db, $each) = @_;
 
 	$each //= 40;
+	$node->safe_psql($db, 'CREATE EXTENSION pganalytics_ml CASCADE');
+	pgaml_visited($node, $db) or die "$db was not visited";
 	$node->safe_psql($db, qq{
 		INSERT INTO pganalytics.statements (queryid, origin, first_seen, last_seen, command_tag, plannable, query)
 		SELECT k, i.origin, now() - interval '2 days', now(), 'SELECT', true, 'SELECT ' || k
@@ -31,21 +38,22 @@ sub pgaml_samples
 		  FROM generate_series(1, 10) k, generate_series(1, $each) j});
 }
 
-# Wait until a job has this status.
+# Wait until a condition over the row of a job holds; a word alone is a status.
 sub pgaml_job_is
 {
-	my ($node, $job, $status, $db) = @_;
+	my ($node, $job, $condition, $db) = @_;
 
+	$condition = "status = '$condition'" if $condition =~ /^\w+$/;
 	return $node->poll_query_until($db // 'postgres',
-		"SELECT status = '$status' FROM pganalytics.training_jobs WHERE job_id = $job");
+		"SELECT $condition FROM pganalytics.training_jobs WHERE job_id = $job");
 }
 
-# Columns of a job.
+# Columns of get_training_status().
 sub pgaml_job
 {
 	my ($node, $job, $columns, $db) = @_;
 
-	return $node->safe_psql($db // 'postgres', "SELECT $columns FROM pganalytics.training_jobs WHERE job_id = $job");
+	return $node->safe_psql($db // 'postgres', "SELECT $columns FROM get_training_status($job)");
 }
 
 # Queue a job; returns its number.
@@ -54,6 +62,18 @@ sub pgaml_train_later
 	my ($node, $arguments, $db) = @_;
 
 	return $node->safe_psql($db // 'postgres', "SELECT job_id FROM train_performance_model($arguments)");
+}
+
+# Wait for a training worker that stands at a fault point, and return its pid.
+sub pgaml_trainer
+{
+	my ($node, $db) = @_;
+	my $query = "FROM pg_stat_activity WHERE backend_type = 'pganalytics_ml training' AND wait_event = 'Extension'
+	             AND datname = '" . ($db // 'postgres') . "'";
+
+	$node->poll_query_until('postgres', "SELECT count(*) > 0 $query")
+	  or die 'no training worker came';
+	return $node->safe_psql('postgres', "SELECT min(pid) $query");
 }
 
 1;
