@@ -61,7 +61,7 @@ typedef struct PgamlDatabase
 	TimestampTz jobs_due;		/* when one that nobody has taken may start; 0: there is none */
 	uint64		jobs_serial;	/* changes with every job that is announced */
 	TimestampTz jobs_served;	/* when a worker took or left one last; 0: never */
-	int32		jobs_failures;	/* training workers in a row that did not get to the jobs */
+	int32		jobs_failures;	/* training workers in a row that did not come to their end */
 	TimestampTz jobs_retry_at;	/* after such a failure: no worker before */
 	int64		jobs_overdue;	/* job whose worker the launcher ended because of its time; 0 */
 } PgamlDatabase;
@@ -104,7 +104,7 @@ typedef struct PgamlTrainingSlot
 	Oid			dbid;
 	int			pid;			/* 0 until it runs */
 	uint32		serial;			/* tells this use of the slot from an earlier one */
-	bool		succeeded;		/* it left by itself, having looked at the queue */
+	bool		succeeded;		/* it left by itself, having done what was to do */
 	bool		ended;			/* the launcher has ended it because of its time */
 	TimestampTz started_at;		/* of the process */
 	int64		job_id;			/* 0: between two jobs */

@@ -193,13 +193,12 @@ pgaml_jobs_take(MemoryContext context, PgamlJob *job)
 	int64		overdue;
 	uint64		serial = pgaml_training_serial(&overdue);
 	TimestampTz due = 0;
-	bool		taken = false;
+	bool		taken;
 
-	pgaml_xact_open(&spi, "pganalytics_ml: taking a job");
-	if (pgaml_extension_hold())
-		taken = take_first(context, job, &due);
-	pgaml_xact_close(&spi);
-	MemoryContextSwitchTo(context);
+	if (!pgaml_session_open(&spi, "pganalytics_ml: taking a job"))
+		return false;
+	taken = take_first(context, job, &due);
+	pgaml_session_close(&spi);
 	pgaml_training_due(serial, due);
 	return taken;
 }
@@ -338,22 +337,16 @@ pgaml_jobs_settle(PgamlJob *job, PgamlJobStop stop, bool interrupted, const Erro
 	char	   *dbname;
 	bool		cancel_requested = false;
 
-	pgaml_xact_begin();
-	if (!pgaml_extension_hold())
-	{
-		pgaml_xact_end();
+	if (!pgaml_session_open(&spi, "pganalytics_ml: recording the end of a job"))
 		return;
-	}
 	dbname = get_database_name(MyDatabaseId);
-	pgaml_spi_open(&spi);
 	if (lock_taken(job, &cancel_requested))
 	{
 		outcome = judge(job, cancel_requested ? PGAML_STOP_CANCELLED : stop, interrupted, error);
 		write_outcome(job->job_id, job->attempt, pgaml_shared->training[pgaml_training_slot].progress, &outcome);
 		log_failure(job, dbname, &outcome);
 	}
-	pgaml_spi_close(&spi);
-	pgaml_xact_end();
+	pgaml_session_close(&spi);
 }
 
 /* What becomes of a job whose worker is gone? */

@@ -9,6 +9,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -112,4 +113,27 @@ pgaml_session_wanted(void)
 	wanted = pgaml_database_wanted(MyDatabaseId);
 	pgaml_xact_end();
 	return wanted;
+}
+
+bool
+pgaml_session_open(PgamlSpi *spi, const char *activity)
+{
+	pgaml_xact_begin();
+	if (!pgaml_extension_hold())
+	{
+		pgaml_xact_end();
+		return false;
+	}
+	pgstat_report_activity(STATE_RUNNING, activity);
+	pgaml_spi_open(spi);
+	return true;
+}
+
+void
+pgaml_session_close(PgamlSpi *spi)
+{
+	pgaml_spi_close(spi);
+	pgaml_xact_end();
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
 }

@@ -144,28 +144,27 @@ has_extension(void)
 	return found && strcmp(pgaml_session_version(), PGAML_VERSION) == 0;
 }
 
-/* Jobs that a worker left behind. */
-static void
+/* Settle jobs that a worker left behind; false when the extension is about to go. */
+static bool
 look_for_orphans(void)
 {
 	PgamlSpi	spi;
 
-	pgaml_xact_open(&spi, "pganalytics_ml: looking for jobs");
-	if (pgaml_extension_hold())
-		pgaml_jobs_look();
-	pgaml_xact_close(&spi);
-	MemoryContextSwitchTo(process_context);
+	if (!pgaml_session_open(&spi, "pganalytics_ml: looking for jobs"))
+		return false;
+	pgaml_jobs_look();
+	pgaml_session_close(&spi);
+	return true;
 }
 
+/* An error here ends the process; the launcher then waits before it starts another. */
 static void
 serve(void)
 {
 	TimestampTz began = GetCurrentTimestamp();
 
-	if (!has_extension())
+	if (!has_extension() || !look_for_orphans())
 		return;
-	look_for_orphans();
-	pgaml_training_succeeded();
 	while (!pgaml_session_wanted() && serve_one())
 	{
 		if (ConfigReloadPending)
@@ -176,6 +175,7 @@ serve(void)
 		if (GetCurrentTimestamp() - began >= SHARE_US && pgaml_training_others_wait(pgaml_clock_now()))
 			break;
 	}
+	pgaml_training_succeeded();
 }
 
 void
@@ -197,7 +197,6 @@ pgaml_training_main(Datum arg)
 											ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(process_context);
 
-	PGAML_FAULT("training_connect");
 	if (pgaml_session_connect(ticket.dbid))
 		serve();
 	proc_exit(0);

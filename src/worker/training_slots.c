@@ -155,7 +155,7 @@ pgaml_training_end(void)
 	return stop;
 }
 
-/* Worker: it looked at the queue; a failure of the one before is forgotten. */
+/* Worker: it did what was to do; failures of those before are forgotten. */
 void
 pgaml_training_succeeded(void)
 {

@@ -72,6 +72,15 @@ extern bool pgaml_session_connect(Oid dbid);
  */
 extern char *pgaml_session_version(void);
 
+/*
+ * Outside a transaction: open one with a bracket in which the extension cannot
+ * be dropped; false, and no transaction, when it is gone or about to go.  The
+ * caller's memory context is current again after the close.
+ */
+struct PgamlSpi;
+extern bool pgaml_session_open(struct PgamlSpi *spi, const char *activity);
+extern void pgaml_session_close(struct PgamlSpi *spi);
+
 /* Outside a transaction: is somebody waiting for this database to be left? */
 extern bool pgaml_session_wanted(void);
 
