@@ -145,6 +145,18 @@ SELECT experiment_id FROM tune_performance_model(time_limit => '1 day');
 ROLLBACK;
 SELECT count(*) FROM list_experiments();
 
+-- Experiments go after their jobs.
+BEGIN;
+INSERT INTO pganalytics.trials (experiment_id, number, state, hyperparameters, fold_values, confirm_values, cpu_ms, started_at)
+VALUES (1, 0, 'running', '{}', '{}', '{}', 0, now());
+DELETE FROM pganalytics.training_jobs WHERE kind = 'tune' AND arguments ->> 'experiment_id' = '1';
+UPDATE pganalytics.experiments SET requested_at = now() - interval '91 days';
+UPDATE pganalytics.collector_state SET last_retention = NULL;
+SELECT first FROM collect_statements();
+SELECT experiment_id FROM list_experiments();
+SELECT count(*) FROM pganalytics.trials;
+ROLLBACK;
+
 -- What became of the job says how the experiment stands, and whether it can be resumed.
 UPDATE pganalytics.training_jobs SET status = 'training' WHERE arguments ->> 'experiment_id' = '1';
 SELECT status FROM list_experiments() WHERE experiment_id = 1;
@@ -170,5 +182,7 @@ RESET ROLE;
 DROP ROLE experiments_reader;
 DELETE FROM pganalytics.execution_samples WHERE sampled_at < clock_timestamp() - interval '2 minutes';
 SELECT * FROM train_performance_model(split => 'newest', wait => true);
+SELECT * FROM tune_performance_model(split => 'newest');
 DELETE FROM pganalytics.execution_samples;
 SELECT create_data_split('empty');
+SELECT * FROM tune_performance_model();

@@ -196,7 +196,7 @@ finish(PgamlDataset *dataset)
 static void
 refuse(const PgamlTrainRequest *request, int bucket_width, const PgamlWindow *window, int64 have, TimestampTz first)
 {
-	if (request->split.until != 0)
+	if (request->split.name[0] != '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("not enough samples to train on: " INT64_FORMAT " of %d", have, pgaml_min_training_samples),

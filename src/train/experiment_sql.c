@@ -149,6 +149,7 @@ pgaml_tune_performance_model(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	pgaml_spi_open(&spi);
+	pgaml_dataset_require(&experiment.request);	/* what would fail at once in the worker fails here */
 	pgaml_experiment_create(&experiment, userid);
 	values[0] = Int64GetDatum(queue(&experiment, "asked for", userid));
 	pgaml_spi_close(&spi);
