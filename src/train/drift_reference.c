@@ -11,10 +11,12 @@
  * known, so its lags are not.
  *
  * Features that take part: those that the learner uses (a hundredth of the
- * gain at least) and the statement's own centre.  Left out are what training
- * knows only as of today (size, rows, indexes and width of tables: any growth
- * would be a difference from every day of it) and what depends on how far
- * back was read (age and number of the recent runs).
+ * gain at least).  Left out are what training knows only as of today (size,
+ * rows, indexes and width of tables: any growth would be a difference from
+ * every day of it), what depends on how far back was read (age and number of
+ * the recent runs), and the statement's own centre: one statement that runs
+ * often moves much of its distribution over a border by moving a little, so
+ * levels are looked at statement by statement.
  */
 #include "postgres.h"
 
@@ -147,9 +149,8 @@ takes_part(int feature, const double *gain, double total)
 		case PGAML_F_ROW_WIDTH:
 		case PGAML_F_LAG_RUNS:
 		case PGAML_F_LAG_AGE:
-			return false;
 		case PGAML_F_LAG_CENTER:
-			return true;
+			return false;
 		default:
 			return gain[feature] >= GAIN_LEAST * total;
 	}

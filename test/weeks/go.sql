@@ -61,7 +61,10 @@ $$;
 CREATE FUNCTION weeks_false_alarms(drift_day float8)
 RETURNS TABLE (seed bigint, drift text, signal text, day float8, value float8, threshold float8) LANGUAGE sql AS $$
     SELECT l.seed, l.drift, l.signal, min(l.day), (array_agg(l.value ORDER BY l.day))[1], (array_agg(l.threshold ORDER BY l.day))[1]
-      FROM weeks_log l WHERE l.crossed AND (l.drift = 'none' OR l.day < drift_day) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+      FROM (SELECT w.seed, w.drift, w.signal, w.day, w.value, w.threshold, w.crossed FROM weeks_log w
+            UNION ALL
+            SELECT j.seed, j.drift, j.reason, j.day, NULL, NULL, true FROM weeks_jobs j WHERE j.reason LIKE 'drift: %') l
+     WHERE l.crossed AND (l.drift = 'none' OR l.day < drift_day) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 $$;
 
 -- How near stationary seeds came to a threshold: the worst share of it, by signal.
@@ -89,7 +92,9 @@ RETURNS TABLE (drift text, seed bigint, detected_h float8, signals text, jobs bi
               FROM weeks_log l, LATERAL (SELECT min(f.model_id) AS model_id FROM weeks_log f
                                           WHERE f.drift = l.drift AND f.seed = l.seed) first
              WHERE l.drift <> 'none' GROUP BY 1, 2)
-    SELECT r.drift, r.seed, (r.detected - drift_day) * 24, r.signals,
+    -- a retraining that is waited for may be over, and its model in production, when signals are looked at
+    SELECT r.drift, r.seed, (least(r.detected, (SELECT min(j.day) FROM weeks_jobs j WHERE j.drift = r.drift AND j.seed = r.seed
+                                                   AND j.reason LIKE 'drift: %' AND j.day >= drift_day)) - drift_day) * 24, r.signals,
            (SELECT count(*) FROM weeks_jobs j WHERE j.drift = r.drift AND j.seed = r.seed AND j.reason LIKE 'drift: %'),
            r.new_model - drift_day, e.before, e.worst, e.after, e.after / e.before
       FROM run r, LATERAL (SELECT avg(s.error) FILTER (WHERE s.day < floor(drift_day)) AS before, max(s.error) AS worst,
