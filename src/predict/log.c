@@ -66,6 +66,16 @@ next_id(TimestampTz at)
 	return (int64) id;
 }
 
+/* The next record is likely to be the one after this: have its memory here by then. */
+static inline void
+fetch_ahead(const PgamlPredictionRecord *record)
+{
+#ifdef __GNUC__
+	__builtin_prefetch(record + 1, 1);
+	__builtin_prefetch((const char *) (record + 2) - 1, 1);
+#endif
+}
+
 int64
 pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float latency_us)
 {
@@ -75,6 +85,7 @@ pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float la
 
 	if (!wanted(prediction) || (record = pgaml_bag_claim(pgaml_prediction_bag, &slot)) == NULL)
 		return 0;
+	fetch_ahead(record);
 	if (at == 0)
 		at = about_now();
 	id = next_id(at);
