@@ -65,6 +65,8 @@ SELECT skip_reason, skipped FROM schedule;
 UPDATE pganalytics.training_jobs SET status = 'cancelled', finished_at = now();
 SELECT substr(result, 1, 59) AS result FROM maintain_models(wait => true) WHERE step = 'retrain';
 SELECT job_id, status, reason, model_id FROM pganalytics.training_jobs ORDER BY job_id;
+SELECT next_run BETWEEN '0:28' AND '0:30' AS after_as_long_as_it_saw FROM schedule;
+UPDATE pganalytics.query_performance_models SET window_start = window_end - interval '2 days';
 SELECT job, next_run BETWEEN '23:59' AND '24:00' AS in_a_day, skip_reason, skipped, new <= 10 AS few_new, needed FROM schedule;
 
 -- Two days later: not enough that the model has not seen, then enough.

@@ -34,6 +34,7 @@
 #include "worker/worker_internal.h"
 
 #define LOOKBACK_DAYS	90		/* as train_performance_model() without arguments */
+#define YOUNG_INTERVAL	(10 * USECS_PER_MINUTE)	/* least time between two trainings, however little the model has seen */
 #define NEW_SHARE		0.05	/* of its training samples is new data worth another model */
 #define MOMENT_LEN		64
 
@@ -173,6 +174,25 @@ read_cost(PgamlRetrain *retrain, bool read_only)
 		retrain->cost = (int64) (pgaml_row_float8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) * USECS_PER_SEC);
 }
 
+/*
+ * A model is good for about as long as what training saw: the first hours are
+ * learnt from again after hours, not after retrain_interval.
+ */
+static void
+shorten_for_young(PgamlRetrain *retrain, bool read_only)
+{
+	static const char sql[] =
+		"SELECT extract(epoch FROM m.window_end - m.window_start)::float8 FROM pganalytics.models m "
+		" ORDER BY m.created_at DESC, m.model_id DESC LIMIT 1";
+	double		seen;
+
+	if (retrain->interval == 0 || pgaml_spi_run(sql, read_only) == 0)
+		return;
+	seen = pgaml_row_float8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) * USECS_PER_SEC;
+	if (seen < (double) retrain->interval)
+		retrain->interval = Min(retrain->interval, Max((int64) seen, YOUNG_INTERVAL));
+}
+
 /* False as read_row. */
 static bool
 look_at_time(Look *look, bool lock)
@@ -182,6 +202,7 @@ look_at_time(Look *look, bool lock)
 	read_settings(&look->retrain);
 	follow_jobs(look, !lock);
 	read_cost(&look->retrain, !lock);
+	shorten_for_young(&look->retrain, !lock);
 	look->waits_for = pgaml_schedule_retrain(&look->retrain, &look->next_run);
 	return true;
 }
