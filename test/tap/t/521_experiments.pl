@@ -13,7 +13,18 @@ my $node = pgaml_node('experiments', 'restart_after_crash = on', 'pganalytics_ml
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION pganalytics_ml CASCADE');
 pgaml_visited($node, 'postgres');
-pgaml_samples($node, 'postgres', 60);
+# 60 executions of each of 10 statements
+$node->safe_psql('postgres', q{
+	INSERT INTO pganalytics.statements (queryid, origin, first_seen, last_seen, command_tag, plannable, query)
+	SELECT k, i.origin, now() - interval '2 days', now(), 'SELECT', true, 'SELECT ' || k
+	  FROM generate_series(1, 10) k, pganalytics.installation i;
+	INSERT INTO pganalytics.execution_samples
+	  (sampled_at, queryid, plan_id, execution_ms, rows, session_id, transaction_no, userid, place,
+	   application_hash, weight, active_backends, toplevel, outcome, plan_facts)
+	SELECT now() - (60 - j) * interval '1 minute', k, k, k * (1 + (hashint8(k * 1000 + j) & 255) / 256.0), 1, 1, j,
+	       'postgres'::regrole, 1, 0, 1, 1, true, 'done',
+	       (SELECT array_agg(CASE i WHEN 1 THEN k ELSE 1 END ORDER BY i) FROM generate_series(1, 37) i)::real[]
+	  FROM generate_series(1, 10) k, generate_series(1, 60) j});
 $node->safe_psql('postgres', q{SELECT create_data_split('fixed', 'group', '{0.7,0.15,0.15}', seed => 3)});
 
 # What a trial tried and measured, to the last bit.
@@ -62,7 +73,7 @@ is($node->safe_psql('postgres', q{SELECT m.stage, m.hyperparameters = t.hyperpar
 is($node->safe_psql('postgres', 'SELECT model_type FROM get_latest_model()'), 'decision_tree', '... and no more than that');
 like(experiment('message', 1), qr/^(trial \d+ of 9 is the best: |none of 9 trials ).*; model 2 \(gradient_boosting, version 1\), kept as candidate: .* model 1/,
 	'the message tells what won, and how it does against production');
-like(pgaml_job($node, 2, q{progress, result ->> 'message'}), qr/^1\|model 2 /, 'so does the job');
+like(pgaml_job($node, experiment('job_id', 1), q{progress, result ->> 'message'}), qr/^1\|model 2 /, 'so does the job');
 
 # --- the worker is killed twice: after a trial, and in one ---
 pgaml_fault($node, 'trial_ended=kill');
