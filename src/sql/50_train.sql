@@ -46,14 +46,14 @@ COMMENT ON TYPE training_status IS
     'a training job: while it runs with its progress and the time left, afterwards with its model and held-out errors on log time';
 
 CREATE FUNCTION get_training_status(job_id bigint) RETURNS SETOF training_status
-LANGUAGE C STABLE PARALLEL RESTRICTED STRICT
+LANGUAGE C STABLE PARALLEL SAFE STRICT
 AS 'MODULE_PATHNAME', 'pgaml_get_training_status';
 COMMENT ON FUNCTION get_training_status(bigint) IS 'one training job: what it does now, or what came of it';
 REVOKE ALL ON FUNCTION get_training_status(bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION get_training_status(bigint) TO pg_monitor;
 
 CREATE FUNCTION list_training_jobs(status text DEFAULT NULL, max_rows integer DEFAULT 100) RETURNS SETOF training_status
-LANGUAGE C STABLE PARALLEL RESTRICTED
+LANGUAGE C STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'pgaml_list_training_jobs';
 COMMENT ON FUNCTION list_training_jobs(text, integer) IS
     'training jobs, newest first: pending, training, completed, failed, cancelled, or all of them; 1 to 10000 rows';
