@@ -23,12 +23,12 @@ JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pganalytics_ml'
 WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e' AND p.proacl IS NULL
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 
--- What answers the same in one statement may run in a parallel worker; nothing else may.
+-- What answers the same in one statement may run beside parallel workers, nothing else in one.
 SELECT p.oid::regprocedure AS odd_labels, p.provolatile, p.proparallel
 FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
 JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'pganalytics_ml'
 WHERE d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
-  AND (p.provolatile = 'v') = (p.proparallel = 's')
+  AND CASE p.provolatile WHEN 'v' THEN p.proparallel = 's' ELSE p.proparallel = 'u' END
 ORDER BY p.oid::regprocedure::text COLLATE "C";
 
 -- Nobody but the owner reads state directly.
