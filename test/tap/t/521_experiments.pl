@@ -3,7 +3,6 @@
 use strict;
 use warnings;
 
-use PgamlJobs;
 use PgamlTap;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -44,6 +43,16 @@ sub experiment
 	return $node->safe_psql('postgres', "SELECT $columns FROM list_experiments() WHERE experiment_id = $experiment");
 }
 
+# Columns of the job of an experiment.
+sub job
+{
+	my ($columns, $experiment) = @_;
+
+	return $node->safe_psql('postgres', qq{
+		SELECT $columns FROM pganalytics.training_jobs j JOIN pganalytics.experiments e ON e.job_id = j.job_id
+		 WHERE e.experiment_id = $experiment});
+}
+
 sub experiment_is
 {
 	my ($experiment, $status) = @_;
@@ -73,7 +82,7 @@ is($node->safe_psql('postgres', q{SELECT m.stage, m.hyperparameters = t.hyperpar
 is($node->safe_psql('postgres', 'SELECT model_type FROM get_latest_model()'), 'decision_tree', '... and no more than that');
 like(experiment('message', 1), qr/^(trial \d+ of 9 is the best: |none of 9 trials ).*; model 2 \(gradient_boosting, version 1\), kept as candidate: .* model 1/,
 	'the message tells what won, and how it does against production');
-like(pgaml_job($node, experiment('job_id', 1), q{progress, result ->> 'message'}), qr/^1\|model 2 /, 'so does the job');
+like(job(q{progress, result ->> 'message'}, 1), qr/^1\|model 2 /, 'so does the job');
 
 # --- the worker is killed twice: after a trial, and in one ---
 pgaml_fault($node, 'trial_ended=kill');
@@ -87,7 +96,7 @@ pgaml_fault($node);
 pgaml_configure($node, 'pganalytics_ml.clock_offset = 7200');
 ok(experiment_is(2, 'completed'), 'and completes in the end');
 is(trials(2), $whole, 'having tried what it would have tried, with the same errors');
-like(pgaml_job($node, experiment('job_id', 2), 'attempt'), qr/^[23]$/, 'in more than one attempt');
+like(job('attempt', 2), qr/^[23]$/, 'in more than one attempt');
 
 # --- seen while it runs; cancelled; resumed ---
 # (numbers are not counted on any more: a crash skips some)
