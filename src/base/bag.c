@@ -46,7 +46,7 @@ pgaml_bag_init(PgamlBag *bag, int size, Size record_size, Size dbid_at)
 	bag->records = (char *) bag +
 		CACHELINEALIGN(offsetof(PgamlBag, state) + (Size) size * sizeof(pg_atomic_uint32));
 	pg_atomic_init_u64(&bag->next, 0);
-	pg_atomic_init_u64(&bag->put, 0);
+	pg_atomic_init_u64(&bag->skipped, 0);
 	pg_atomic_init_u64(&bag->dropped, 0);
 	pg_atomic_init_u64(&bag->freed, 0);
 	for (int i = 0; i < size; i++)
@@ -69,7 +69,7 @@ dbid_of(PgamlBag *bag, uint32 slot)
 static void
 free_slot(PgamlBag *bag, uint32 slot)
 {
-	/* CAUTION: counted before it is free, so that nobody sees more puts than slots. */
+	/* CAUTION: counted before it is free, so that nobody sees more records than slots. */
 	pg_atomic_fetch_add_u64(&bag->freed, 1);	/* a full barrier */
 	pg_atomic_write_u32(&bag->state[slot], PGAML_SLOT_FREE);
 }

@@ -41,8 +41,8 @@ typedef struct PgamlBag
 	char	   *records;		/* size * record_size */
 	char		pad[PG_CACHE_LINE_SIZE];
 	/* atomic */
-	pg_atomic_uint64 next;		/* where the next writer starts looking */
-	pg_atomic_uint64 put;		/* records ever put in */
+	pg_atomic_uint64 next;		/* tickets ever drawn; a writer looks at the slot of its ticket */
+	pg_atomic_uint64 skipped;	/* of them, those whose slot was not free */
 	pg_atomic_uint64 dropped;	/* records lost because no slot was free */
 	pg_atomic_uint64 freed;		/* records ever taken out for good */
 	pg_atomic_uint32 state[FLEXIBLE_ARRAY_MEMBER];	/* PgamlSlotState */
@@ -60,44 +60,57 @@ pgaml_bag_record(PgamlBag *bag, uint32 slot)
 	return bag->records + (Size) slot * bag->record_size;
 }
 
-/* Slots not free.  Two counters are read, so it is exact only when nobody writes. */
+/* Records ever put in.  Two counters are read, so it is exact only when nobody writes. */
+static inline uint64
+pgaml_bag_put(PgamlBag *bag)
+{
+	uint64		skipped = pg_atomic_read_u64(&bag->skipped);
+	uint64		next = pg_atomic_read_u64(&bag->next);
+
+	return next - Min(skipped, next);
+}
+
+/* Slots not free, likewise. */
 static inline uint32
 pgaml_bag_used(PgamlBag *bag)
 {
 	uint64		freed = pg_atomic_read_u64(&bag->freed);
-	uint64		put = pg_atomic_read_u64(&bag->put);
+	uint64		put = pgaml_bag_put(bag);
 
 	return put > freed ? (uint32) Min(put - freed, bag->size) : 0;
 }
 
 /*
  * A slot to write a record into, which pgaml_bag_publish must follow at once;
- * NULL, and counted as dropped, when none was free.
+ * NULL, and counted as dropped, when none was free.  Tickets rise, and no two
+ * records of a bag have the same: the slot is the ticket modulo size.
  */
 static inline void *
-pgaml_bag_claim(PgamlBag *bag, uint32 *slot)
+pgaml_bag_claim(PgamlBag *bag, uint64 *ticket)
 {
 	for (int i = 0; i < PGAML_BAG_TRIES && pgaml_bag_used(bag) < bag->size; i++)
 	{
-		uint32		at = (uint32) pg_atomic_fetch_add_u64(&bag->next, 1) % bag->size;
+		uint64		drawn = pg_atomic_fetch_add_u64(&bag->next, 1);
+		uint32		at = (uint32) (drawn % bag->size);
 		uint32		expected = PGAML_SLOT_FREE;
 
 		if (pg_atomic_read_u32(&bag->state[at]) == PGAML_SLOT_FREE &&
 			pg_atomic_compare_exchange_u32(&bag->state[at], &expected, PGAML_SLOT_WRITING))
 		{
-			*slot = at;
+			*ticket = drawn;
 			return pgaml_bag_record(bag, at);
 		}
+		pg_atomic_fetch_add_u64(&bag->skipped, 1);
 	}
 	pg_atomic_fetch_add_u64(&bag->dropped, 1);
 	return NULL;
 }
 
 static inline void
-pgaml_bag_publish(PgamlBag *bag, uint32 slot)
+pgaml_bag_publish(PgamlBag *bag, uint64 ticket)
 {
-	pg_atomic_fetch_add_u64(&bag->put, 1);	/* a full barrier */
-	pg_atomic_write_u32(&bag->state[slot], PGAML_SLOT_READY);
+	pg_write_barrier();
+	pg_atomic_write_u32(&bag->state[ticket % bag->size], PGAML_SLOT_READY);
 }
 
 /*

@@ -13,7 +13,7 @@
 
 typedef struct PgamlPredictionRecord
 {
-	int64		prediction_id;	/* microseconds since 2000-01-01, made unique and rising */
+	int64		prediction_id;	/* rises, also across restarts; see predict/log.c */
 	TimestampTz predicted_at;
 	int64		queryid;
 	int64		plan_id;		/* 0: none captured */

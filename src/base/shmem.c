@@ -72,7 +72,6 @@ init_shared(void)
 	pg_atomic_init_u64(&pgaml_shared->thinned, 0);
 	pg_atomic_init_u64(&pgaml_shared->facts_skipped, 0);
 	pg_atomic_init_u64(&pgaml_shared->errors, 0);
-	pg_atomic_init_u64(&pgaml_shared->prediction_id, 0);
 }
 
 static void

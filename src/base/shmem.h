@@ -144,7 +144,6 @@ typedef struct PgamlShared
 	pg_atomic_uint64 thinned;	/* executions not sampled on purpose, as flushed by backends */
 	pg_atomic_uint64 facts_skipped; /* statement facts not stored: lock busy or table full */
 	pg_atomic_uint64 errors;	/* internal errors in hooks */
-	pg_atomic_uint64 prediction_id; /* the last one given */
 } PgamlShared;
 
 extern PgamlShared *pgaml_shared;

@@ -40,7 +40,7 @@ pgaml_capture_counters(PG_FUNCTION_ARGS)
 
 	pgaml_watch_flush();
 	values[0] = counter(&pgaml_shared->executions);
-	values[1] = counter(&pgaml_sample_bag->put);
+	values[1] = Int64GetDatum((int64) pgaml_bag_put(pgaml_sample_bag));
 	values[2] = counter(&pgaml_shared->thinned);
 	values[3] = counter(&pgaml_sample_bag->dropped);
 	values[4] = counter(&pgaml_shared->errors);

@@ -16,13 +16,13 @@
 void
 pgaml_mailbox_put_sample(const PgamlSample *sample)
 {
-	uint32		slot;
-	PgamlSample *place = pgaml_bag_claim(pgaml_sample_bag, &slot);
+	uint64		ticket;
+	PgamlSample *place = pgaml_bag_claim(pgaml_sample_bag, &ticket);
 
 	if (place == NULL)
 		return;
 	*place = *sample;
-	pgaml_bag_publish(pgaml_sample_bag, slot);
+	pgaml_bag_publish(pgaml_sample_bag, ticket);
 }
 
 int

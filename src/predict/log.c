@@ -52,20 +52,6 @@ about_now(void)
 	return Max(began, now);
 }
 
-/* A number no prediction had before: the time in microseconds, or one more than the last. */
-static int64
-next_id(TimestampTz at)
-{
-	uint64		last = pg_atomic_read_u64(&pgaml_shared->prediction_id);
-	uint64		id;
-
-	do
-	{
-		id = Max((uint64) at, last + 1);
-	} while (!pg_atomic_compare_exchange_u64(&pgaml_shared->prediction_id, &last, id));
-	return (int64) id;
-}
-
 /* The next record is likely to be the one after this: have its memory here by then. */
 static inline void
 fetch_ahead(const PgamlPredictionRecord *record)
@@ -80,16 +66,15 @@ int64
 pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float latency_us)
 {
 	PgamlPredictionRecord *record;
-	uint32		slot;
-	int64		id;
+	uint64		ticket;
 
-	if (!wanted(prediction) || (record = pgaml_bag_claim(pgaml_prediction_bag, &slot)) == NULL)
+	if (!wanted(prediction) || (record = pgaml_bag_claim(pgaml_prediction_bag, &ticket)) == NULL)
 		return 0;
 	fetch_ahead(record);
 	if (at == 0)
 		at = about_now();
-	id = next_id(at);
-	record->prediction_id = id;
+	/* The start of the server in microseconds and the ticket: no earlier prediction had this number. */
+	record->prediction_id = pgaml_shared->boot_at + (int64) ticket;
 	record->predicted_at = at;
 	record->queryid = prediction->queryid;
 	record->plan_id = prediction->plan_id;
@@ -110,6 +95,6 @@ pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float la
 	record->novel = prediction->novel;
 	record->novel_known = prediction->plan_known && prediction->model_id != 0;
 	record->cache_hit = prediction->cache_hit;
-	pgaml_bag_publish(pgaml_prediction_bag, slot);
-	return id;
+	pgaml_bag_publish(pgaml_prediction_bag, ticket);
+	return pgaml_shared->boot_at + (int64) ticket;
 }

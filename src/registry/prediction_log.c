@@ -266,7 +266,7 @@ pgaml_prediction_log_state(PG_FUNCTION_ARGS)
 	memset(nulls, bag == NULL, sizeof(nulls));
 	if (bag != NULL)
 	{
-		values[0] = Int64GetDatum((int64) pg_atomic_read_u64(&bag->put));
+		values[0] = Int64GetDatum((int64) pgaml_bag_put(bag));
 		values[1] = Int64GetDatum((int64) pg_atomic_read_u64(&bag->dropped));
 		values[2] = Int32GetDatum((int32) pgaml_bag_used(bag));
 		values[3] = Int32GetDatum((int32) bag->size);

@@ -61,6 +61,7 @@ is(value("SELECT actual_ms = $nth 3), abs(log_error - ln(actual_ms / predicted_m
 is(value("SELECT count(*) FILTER (WHERE judged), count(*) FILTER (WHERE NOT judged), max(prediction_id) FILTER (WHERE judged AND prediction_id < $second)
 	FROM pganalytics.predictions"), "2|2|$first", 'of three predictions of one execution the newest is judged');
 is(value("SELECT predictions, intervals FROM prediction_accuracy()"), '2|2', 'so it counts once');
+becomes('the last is stored', "SELECT count(*) = 1 FROM pganalytics.predictions WHERE prediction_id = $last");
 is(value("SELECT actual_ms IS NULL FROM pganalytics.predictions WHERE prediction_id = $last"), 't', 'what did not run since has no truth');
 
 # --- an execution under way when the prediction was made is not its truth ---
