@@ -36,7 +36,7 @@ open_bracket(PgamlSpi *spi, const char *activity)
 	pgaml_xact_open(spi, activity);
 	if (!pgaml_extension_hold())
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("the extension is being dropped")));
 }
 

@@ -168,17 +168,19 @@ pgaml_request_json(const PgamlTrainRequest *request)
 					pgaml_params_json(&request->params), pgaml_split_json(&request->split));
 }
 
-/* A member of an object, NULL when it is not there. */
-static JsonbValue *
-member(Jsonb *object, const char *name)
+JsonbValue *
+pgaml_request_member(Jsonb *object, const char *name)
 {
+	/* CAUTION: the server takes for granted that it is an object. */
+	if (!JB_ROOT_IS_OBJECT(object))
+		return NULL;
 	return getKeyJsonValueFromContainer(&object->root, name, strlen(name), NULL);
 }
 
 static char *
 text_member(Jsonb *object, const char *name)
 {
-	JsonbValue *value = member(object, name);
+	JsonbValue *value = pgaml_request_member(object, name);
 
 	if (value == NULL || value->type != jbvString)
 		ereport(ERROR,
@@ -190,8 +192,8 @@ text_member(Jsonb *object, const char *name)
 void
 pgaml_request_parse(PgamlTrainRequest *request, Jsonb *arguments)
 {
-	JsonbValue *lookback = member(arguments, "lookback_days");
-	JsonbValue *hyperparameters = member(arguments, "hyperparameters");
+	JsonbValue *lookback = pgaml_request_member(arguments, "lookback_days");
+	JsonbValue *hyperparameters = pgaml_request_member(arguments, "hyperparameters");
 
 	if (lookback == NULL || lookback->type != jbvNumeric)
 		ereport(ERROR,
@@ -201,7 +203,7 @@ pgaml_request_parse(PgamlTrainRequest *request, Jsonb *arguments)
 					   DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(lookback->val.numeric))),
 					   hyperparameters ? JsonbValueToJsonb(hyperparameters) : NULL,
 					   pgaml_split_strategy_name(PGAML_SPLIT_TIME));
-	pgaml_split_parse(member(arguments, "split"), &request->split);
+	pgaml_split_parse(pgaml_request_member(arguments, "split"), &request->split);
 }
 
 PgamlWindow

@@ -53,6 +53,21 @@ strategy_named(const char *name, PgamlSplitStrategy *strategy)
 	return false;
 }
 
+/* Three numbers above 0 whose sum is 1? */
+static bool
+fractions_valid(const double *fractions)
+{
+	double		sum = 0.0;
+
+	for (int i = 0; i < PGAML_SPLIT_PARTS; i++)
+	{
+		if (!(fractions[i] > 0.0 && fractions[i] < 1.0))
+			return false;
+		sum += fractions[i];
+	}
+	return fabs(sum - 1.0) <= FRACTIONS_SLACK;
+}
+
 /* Columns: strategy, fractions, seed, window_start, window_end, borders, rows */
 static bool
 take_split(HeapTuple tuple, TupleDesc desc, void *state)
@@ -63,7 +78,7 @@ take_split(HeapTuple tuple, TupleDesc desc, void *state)
 	char	   *strategy = SPI_getvalue(tuple, desc, 1);
 
 	if (!strategy_named(strategy, &split->strategy) ||
-		pgaml_row_array(tuple, desc, 2, FLOAT8OID, &fractions) != PGAML_SPLIT_PARTS ||
+		pgaml_row_array(tuple, desc, 2, FLOAT8OID, &fractions) != PGAML_SPLIT_PARTS || !fractions_valid(fractions) ||
 		pgaml_row_array(tuple, desc, 6, FLOAT8OID, &borders) != PGAML_SPLIT_PARTS - 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
@@ -216,6 +231,10 @@ pgaml_split_parse(const JsonbValue *json, PgamlSplit *split)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the split of the job has no \"%s\"", "strategy")));
 	numbers_of(json, "fractions", split->fractions, PGAML_SPLIT_PARTS);
+	if (!fractions_valid(split->fractions))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the split of the job has no \"%s\"", "fractions")));
 	split->seed = (uint64) number_of(member(json, "seed", jbvNumeric));
 	split->rows = number_of(member(json, "rows", jbvNumeric));
 	split->from = moment_of(member(json, "from", jbvString));
@@ -367,16 +386,11 @@ check_name(const char *name)
 static void
 check_fractions(ArrayType *array, double *fractions)
 {
-	double		sum = 0.0;
 	bool		valid = ARR_NDIM(array) == 1 && ARR_DIMS(array)[0] == PGAML_SPLIT_PARTS && !array_contains_nulls(array);
 
-	for (int i = 0; valid && i < PGAML_SPLIT_PARTS; i++)
-	{
-		fractions[i] = ((double *) ARR_DATA_PTR(array))[i];
-		valid = fractions[i] > 0.0 && fractions[i] < 1.0;
-		sum += fractions[i];
-	}
-	if (!valid || fabs(sum - 1.0) > FRACTIONS_SLACK)
+	if (valid)
+		memcpy(fractions, ARR_DATA_PTR(array), sizeof(double) * PGAML_SPLIT_PARTS);
+	if (!valid || !fractions_valid(fractions))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("fractions must be three numbers above 0 whose sum is 1"),

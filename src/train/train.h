@@ -119,6 +119,9 @@ extern void pgaml_request_fill(PgamlTrainRequest *request, const char *model_typ
 extern char *pgaml_request_json(const PgamlTrainRequest *request);
 extern void pgaml_request_parse(PgamlTrainRequest *request, Jsonb *arguments);
 
+/* A member of what should be an object; NULL when it is none, or has no such member. */
+extern struct JsonbValue *pgaml_request_member(Jsonb *object, const char *name);
+
 /* Which rows it is about: those of a frozen split, else the last lookback_days. */
 extern PgamlWindow pgaml_request_window(const PgamlTrainRequest *request);
 

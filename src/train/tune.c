@@ -115,7 +115,7 @@ measure(void *state, const MlParams *params, const MlTuneStep *step, const MlSto
 static int64
 experiment_of(Jsonb *arguments)
 {
-	JsonbValue *value = getKeyJsonValueFromContainer(&arguments->root, "experiment_id", strlen("experiment_id"), NULL);
+	JsonbValue *value = pgaml_request_member(arguments, "experiment_id");
 
 	if (value == NULL || value->type != jbvNumeric)
 		ereport(ERROR,
@@ -331,13 +331,14 @@ pgaml_tune_job(PgamlJob *job)
 	pgaml_job_store(job, store, tuning);
 }
 
+/* CAUTION: never an error, or the job could not even fail, and would stand before all others. */
 int64
 pgaml_tune_time_limit(Jsonb *arguments)
 {
-	JsonbValue *value = getKeyJsonValueFromContainer(&arguments->root, "time_limit_s", strlen("time_limit_s"), NULL);
-	int64		seconds = 0;
+	JsonbValue *value = pgaml_request_member(arguments, "time_limit_s");
+	double		seconds = 0.0;
 
 	if (value != NULL && value->type == jbvNumeric)
-		seconds = DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
-	return seconds + pgaml_training_time_limit;
+		seconds = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow, NumericGetDatum(value->val.numeric)));
+	return (int64) Min(Max(seconds, 0.0), (double) SECS_PER_DAY) + pgaml_training_time_limit;
 }

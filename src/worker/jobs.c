@@ -88,21 +88,23 @@ read_waiting(TimestampTz now)
 		waiting[i] = pgaml_row_int8(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, 0);
 }
 
-/* Lock a job that is still pending and copy it; false when it is not, or somebody else has it. */
+/* Lock a job that may still start and copy it; false when it may not, or somebody else has it. */
 static bool
-lock_pending(int64 job_id, MemoryContext context, PgamlJob *job)
+lock_pending(int64 job_id, TimestampTz now, MemoryContext context, PgamlJob *job)
 {
 	static const char sql[] =
 		"SELECT attempt::int8, requested_by, kind, reason, arguments FROM pganalytics.training_jobs "
-		" WHERE job_id = $1 AND status = 'pending' FOR UPDATE SKIP LOCKED";
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(job_id)};
+		" WHERE job_id = $1 AND status = 'pending' AND (not_before <= $2 OR not_before > $3) FOR UPDATE SKIP LOCKED";
+	Oid			types[] = {INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID};
+	Datum		values[] = {
+		Int64GetDatum(job_id), TimestampTzGetDatum(now), TimestampTzGetDatum(now + PGAML_JOB_RETRY_MAX_US)
+	};
 	MemoryContext old;
 	HeapTuple	tuple;
 	TupleDesc	desc;
 	bool		isnull;
 
-	if (pgaml_spi_exec(sql, 1, types, values, NULL, false) == 0)
+	if (pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false) == 0)
 		return false;
 	tuple = SPI_tuptable->vals[0];
 	desc = SPI_tuptable->tupdesc;
@@ -168,7 +170,7 @@ take_first(MemoryContext context, PgamlJob *job, TimestampTz *due)
 			if (nwaiting == 0)
 				break;
 		}
-		if (lock_pending(waiting[next_waiting++], context, job))
+		if (lock_pending(waiting[next_waiting++], now, context, job))
 		{
 			mark_taken(job);
 			*due = next_waiting < nwaiting ? now : next_due();
@@ -215,8 +217,11 @@ pgaml_jobs_run(PgamlJob *job)
 	kind->run(job);
 }
 
-/* The row of a job that is still at this attempt; the rest of its columns follow from the status. */
-static void
+/*
+ * The row of a job that is still at this attempt; the rest of its columns
+ * follow from the status.  False when it is not.
+ */
+static bool
 write_outcome(int64 job_id, int attempt, double progress, const Outcome *outcome)
 {
 	static const char sql[] =
@@ -233,7 +238,7 @@ write_outcome(int64 job_id, int attempt, double progress, const Outcome *outcome
 	};
 	char		nulls[] = {' ', ' ', ' ', ' ', outcome->not_before != 0 ? ' ' : 'n', outcome->error ? ' ' : 'n', ' ', ' ', '\0'};
 
-	pgaml_spi_exec(sql, lengthof(types), types, values, nulls, false);
+	return pgaml_spi_exec(sql, lengthof(types), types, values, nulls, false) > 0;
 }
 
 static Outcome
@@ -343,7 +348,7 @@ pgaml_jobs_settle(PgamlJob *job, PgamlJobStop stop, bool interrupted, const Erro
 	if (lock_taken(job, &cancel_requested))
 	{
 		outcome = judge(job, cancel_requested ? PGAML_STOP_CANCELLED : stop, interrupted, error);
-		write_outcome(job->job_id, job->attempt, pgaml_shared->training[pgaml_training_slot].progress, &outcome);
+		(void) write_outcome(job->job_id, job->attempt, pgaml_shared->training[pgaml_training_slot].progress, &outcome);
 		log_failure(job, dbname, &outcome);
 	}
 	pgaml_session_close(&spi);
@@ -361,7 +366,11 @@ judge_orphan(int64 job_id, int attempt, bool cancelled, int64 overdue)
 	return retry_or_fail(attempt, "its worker ended before the job did: the server stopped, or the process was ended", false);
 }
 
-/* Jobs marked as under way that no worker is at.  Inside the bracket. */
+/*
+ * Jobs marked as under way that no worker is at.  Inside the bracket.  One to
+ * be cancelled that a worker is at is cancelled again: the wish was committed
+ * with COMMIT PREPARED, which knows nothing of it.
+ */
 static void
 settle_orphans(int64 overdue)
 {
@@ -378,12 +387,20 @@ settle_orphans(int64 overdue)
 	{
 		int64		job_id = pgaml_row_int8(rows->vals[i], rows->tupdesc, 1, 0);
 		int			attempt = (int) pgaml_row_int8(rows->vals[i], rows->tupdesc, 2, 0);
+		bool		cancelled = pgaml_row_int8(rows->vals[i], rows->tupdesc, 3, 0) != 0;
+		const PgamlTrainingSlot *slot = pgaml_training_find(slots, job_id);
 		Outcome		outcome;
 
-		if (pgaml_training_find(slots, job_id) != NULL)
+		if (slot != NULL)
+		{
+			if (cancelled && slot->stop == PGAML_STOP_NONE)
+				pgaml_training_cancel(job_id);
 			continue;
-		outcome = judge_orphan(job_id, attempt, pgaml_row_int8(rows->vals[i], rows->tupdesc, 3, 0) != 0, overdue);
-		write_outcome(job_id, attempt, 0.0, &outcome);
+		}
+		outcome = judge_orphan(job_id, attempt, cancelled, overdue);
+		/* its worker may have recorded its end since the rows were read */
+		if (!write_outcome(job_id, attempt, 0.0, &outcome))
+			continue;
 		ereport(LOG,
 				(errmsg("pganalytics_ml: job " INT64_FORMAT " lost its worker in attempt %d and %s", job_id, attempt,
 						strcmp(outcome.status, "pending") == 0 ? "will be tried again" :
