@@ -147,24 +147,32 @@ static bool
 fetch_from_bag(int64 prediction_id)
 {
 	PgamlPredictionRecord record;
+	PgamlBagFound found;
 	Oid			relid = log_relid();
+	LOCKTAG		tag;
 
 	if (pgaml_prediction_bag == NULL)
 		return false;
 	LockDatabaseObject(RelationRelationId, relid, 0, ShareLock);
-	switch (pgaml_bag_take_one(pgaml_prediction_bag, MyDatabaseId, has_id, &prediction_id, &record))
+	found = pgaml_bag_take_one(pgaml_prediction_bag, MyDatabaseId, has_id, &prediction_id, &record);
+	if (found == PGAML_BAG_TAKEN)
 	{
-		case PGAML_BAG_TAKEN:
-			store_records(&record, 1);
-			return true;
-		case PGAML_BAG_BUSY:
-			LockDatabaseObject(RelationRelationId, relid, 0, ExclusiveLock);
-			UnlockDatabaseObject(RelationRelationId, relid, 0, ExclusiveLock);
-			return true;
-		case PGAML_BAG_NONE:
-			break;
+		store_records(&record, 1);
+		return true;
 	}
-	return false;
+
+	/*
+	 * CAUTION: who took nothing must not keep the lock, or two who wait for a
+	 * third wait for each other.  Nor may he queue for a stronger one, which
+	 * would hold up whoever wants to store.
+	 */
+	UnlockDatabaseObject(RelationRelationId, relid, 0, ShareLock);
+	if (found == PGAML_BAG_BUSY)
+	{
+		SET_LOCKTAG_OBJECT(tag, MyDatabaseId, RelationRelationId, relid, 0);
+		WaitForLockers(tag, ExclusiveLock, false);
+	}
+	return found == PGAML_BAG_BUSY;
 }
 
 /* Write the truth; false when there is no such row.  Its figures are in SPI_tuptable. */

@@ -116,6 +116,23 @@ $storing->quit;
 is($node->safe_psql('postgres', "SELECT count(*), min(actual_ms) FROM pganalytics.predictions WHERE prediction_id = $id"),
 	'1|5', 'and the row is there once');
 
+# --- two wait for a third: neither for the other, and nobody else for them ---
+$id = $node->safe_psql('postgres', "SELECT prediction_id FROM predict_query_execution($queryid)");
+my ($first, @waiting) = map { $node->background_psql('postgres') } 1 .. 3;
+$first->query_safe("BEGIN; SELECT measured_ms FROM validate_prediction($id, 6);");
+$_->query_until(qr/start/, "\\echo start\nSELECT measured_ms FROM validate_prediction($id, 7);\n") for @waiting;
+$node->poll_query_until('postgres',
+	"SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%validate_prediction($id%'")
+  or die 'they do not wait';
+$node->safe_psql('postgres', "SELECT predict_query_time($queryid)");
+is($node->safe_psql('postgres', "SET lock_timeout = '5s'; SELECT result FROM maintain_models() WHERE step = 'predictions'"),
+	'1 stored', 'storing does not wait for them');
+$first->query_safe('COMMIT');
+$_->quit for $first, @waiting;
+is($node->safe_psql('postgres', "SELECT count(*), min(actual_ms) FROM pganalytics.predictions WHERE prediction_id = $id"),
+	'1|7', 'the last of them has told the truth');
+unlike(slurp_file($node->logfile), qr/deadlock detected/, 'without a deadlock');
+
 # --- over a restart, and on a standby ---
 my $last = $node->safe_psql('postgres', 'SELECT max(prediction_id) FROM pganalytics.predictions');
 my $rows = $node->safe_psql('postgres', $stored);
