@@ -67,6 +67,18 @@ SELECT value > 0 AS calls_per_hour FROM query_features(:own) WHERE feature = 'qu
 SELECT count(*) FILTER (WHERE queryid = :own), count(*) FILTER (WHERE queryid <> :own), count(DISTINCT queryid)
   FROM training_rows() WHERE NOT single AND at < :'hour'::timestamptz;
 
+-- What every first prediction of a session reads is planned as what it is: tables of one row that were never
+-- analyzed do not multiply it.
+ANALYZE pganalytics.statement_history, pganalytics.statements;
+CREATE FUNCTION planned_rows(query text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
+    RETURN plan #>> '{0,Plan,Plan Rows}';
+END $$;
+SELECT planned_rows('SELECT queryid FROM pganalytics.joined_history') < 10 * (SELECT count(*) FROM pganalytics.statement_history) AS sane;
+DROP FUNCTION planned_rows(text);
+
 -- Asked again: the same.  A second restore of the same dump meets its own keys.
 SELECT count(*) FROM collect_statements();
 SELECT count(*) FROM pganalytics.statement_aliases;
@@ -94,6 +106,12 @@ SELECT count(*), count(*) FILTER (WHERE restored) AS restored FROM pganalytics.j
 INSERT INTO pganalytics.statements VALUES (:own, :a, now(), now(), 'SELECT', true, 'SELECT another FROM thing WHERE id = $1');
 SELECT count(*) FROM collect_statements();
 SELECT count(*) FROM pganalytics.statement_aliases WHERE queryid = :own;
+
+-- A bucket without a width would be a division by zero in every prediction: no dump brings it.
+\set VERBOSITY terse
+UPDATE brought SET bucket_width = 0 WHERE queryid = 14;
+INSERT INTO pganalytics.statement_history SELECT * FROM brought WHERE queryid = 14;
+\set VERBOSITY default
 
 -- Windows count as the history they are about.
 INSERT INTO pganalytics.history_windows (bucket_start, bucket_width, reason, coverage, uncertain_from, uncertain_to, origin)

@@ -26,8 +26,8 @@ SELECT pg_catalog.pg_extension_config_dump('pganalytics.origins', '');
 -- histories of two overlap.
 CREATE VIEW pganalytics.origin_spans AS
 SELECT o.origin, o.origin = i.origin AS own,
-       CASE WHEN o.origin = i.origin THEN 'infinity'::timestamptz
-            ELSE least(i.installed_at, (SELECT min(n.installed_at) FROM pganalytics.origins n
-                                         WHERE n.installed_at > o.installed_at)) END AS until
-  FROM pganalytics.origins o CROSS JOIN pganalytics.installation i;
+       CASE WHEN o.origin = i.origin THEN 'infinity'::timestamptz ELSE least(i.installed_at, o.next_at) END AS until
+  FROM (SELECT n.origin, min(n.installed_at) OVER (ORDER BY n.installed_at GROUPS BETWEEN 1 FOLLOWING AND 1 FOLLOWING) AS next_at
+          FROM pganalytics.origins n) o
+ CROSS JOIN (SELECT origin, installed_at FROM pganalytics.installation LIMIT 1) i;  -- the planner takes a table never analyzed for 1,540 rows
 COMMENT ON VIEW pganalytics.origin_spans IS 'until when the history of an installation counts: the moment the next one was made';

@@ -74,7 +74,7 @@ CREATE TABLE pganalytics.statement_history (
     blk_read_ms         double precision NOT NULL,
     blk_write_ms        double precision NOT NULL,
     wal_bytes           bigint NOT NULL,
-    bucket_width        integer NOT NULL,   -- seconds
+    bucket_width        integer NOT NULL CHECK (bucket_width > 0),  -- seconds
     toplevel            boolean NOT NULL,
     origin              uuid NOT NULL,
     PRIMARY KEY (queryid, bucket_start, toplevel, bucket_width, origin)
@@ -84,7 +84,7 @@ COMMENT ON TABLE pganalytics.statement_history IS 'calls, time, rows and blocks 
 
 CREATE TABLE pganalytics.history_windows (
     bucket_start timestamptz NOT NULL,
-    bucket_width integer NOT NULL,          -- seconds
+    bucket_width integer NOT NULL CHECK (bucket_width > 0), -- seconds
     reason       text NOT NULL CHECK (reason IN ('reset', 'eviction', 'restart', 'crash', 'gap')),
     coverage     double precision NOT NULL CHECK (coverage BETWEEN 0 AND 1),
     uncertain_from timestamptz NOT NULL,    -- first and last moment of the bucket that may be incomplete
@@ -138,21 +138,29 @@ SELECT pg_catalog.pg_extension_config_dump('pganalytics.statement_history', '');
 SELECT pg_catalog.pg_extension_config_dump('pganalytics.history_windows', '');
 
 -- History as readers see it: one stream per statement, whoever collected it.  A restored statement that
--- is none of the own ones has a key that no queryid of this server has.
+-- is none of the own ones has a key that no queryid of this server has.  Two branches, because every first
+-- prediction of a session reads this: where nothing was restored the second is not run at all.
 CREATE VIEW pganalytics.joined_history AS
-SELECT CASE WHEN h.origin = i.origin OR h.queryid = 0 THEN h.queryid
-            ELSE coalesce(a.own_queryid, uuid_hash_extended(h.origin, h.queryid)) END AS queryid,
-       h.origin <> i.origin AS restored,
-       h.origin = i.origin OR a.own_queryid IS NOT NULL AS known,
+SELECT h.queryid, false AS restored, true AS known,
        s.plannable, h.bucket_start, h.bucket_width, h.toplevel, h.calls, h.total_ms, h.sum_squares, h.rows, h.plan_ms,
        h.shared_blks_hit, h.shared_blks_read, h.shared_blks_dirtied, h.shared_blks_written,
        h.temp_blks_read, h.temp_blks_written, h.blk_read_ms, h.blk_write_ms, h.wal_bytes
   FROM pganalytics.statement_history h
- CROSS JOIN pganalytics.installation i
+  LEFT JOIN pganalytics.statements s ON s.queryid = h.queryid AND s.origin = h.origin
+ WHERE h.origin = (SELECT i.origin FROM pganalytics.installation i)
+UNION ALL
+SELECT CASE WHEN h.queryid = 0 THEN 0 ELSE coalesce(a.own_queryid, uuid_hash_extended(h.origin, h.queryid)) END,
+       true, a.own_queryid IS NOT NULL,
+       s.plannable, h.bucket_start, h.bucket_width, h.toplevel, h.calls, h.total_ms, h.sum_squares, h.rows, h.plan_ms,
+       h.shared_blks_hit, h.shared_blks_read, h.shared_blks_dirtied, h.shared_blks_written,
+       h.temp_blks_read, h.temp_blks_written, h.blk_read_ms, h.blk_write_ms, h.wal_bytes
+  FROM pganalytics.statement_history h
   LEFT JOIN pganalytics.origin_spans o ON o.origin = h.origin
   LEFT JOIN pganalytics.statement_aliases a ON a.origin = h.origin AND a.queryid = h.queryid
   LEFT JOIN pganalytics.statements s ON s.queryid = h.queryid AND s.origin = h.origin
- WHERE h.origin = i.origin OR h.bucket_start < coalesce(o.until, i.installed_at);
+ WHERE h.origin <> (SELECT i.origin FROM pganalytics.installation i)
+   AND h.bucket_start < coalesce(o.until, (SELECT i.installed_at FROM pganalytics.installation i))
+   AND (SELECT count(*) > 1 FROM pganalytics.origins);
 COMMENT ON VIEW pganalytics.joined_history IS 'statement_history with the query identifiers of this server; restored: collected elsewhere; known: a statement of this server';
 
 -- Buckets in one width.  Narrower ones that fill it add up; others stay as they are: they tell the time
