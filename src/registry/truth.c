@@ -72,14 +72,15 @@ static const char match_executions[] =
  * $1 expiry, $2 now.  Complete are the buckets before the one that the last
  * tick's growth went to.  A bucket whose calls may have run in another one is
  * no witness.  The last two buckets are looked at again, for predictions that
- * came to the table late.
+ * came to the table late.  A clock that was set back does not make all wait
+ * until it gets there again.
  */
 static const char match_buckets[] =
 "WITH span AS MATERIALIZED ("
-" SELECT greatest(coalesce(t.buckets_until, (SELECT min(predicted_at) FROM pganalytics.predictions)) "
+" SELECT greatest(coalesce(least(t.buckets_until, c.bucket_start), (SELECT min(predicted_at) FROM pganalytics.predictions)) "
 "         - 2 * c.bucket_width * interval '1 second', $1) AS since, c.bucket_start AS until "
 " FROM pganalytics.collector_state c, pganalytics.truth_state t "
-" WHERE c.bucket_start > coalesce(t.buckets_until, '-infinity')), "
+" WHERE c.bucket_start > coalesce(t.buckets_until, '-infinity') OR t.buckets_until > $2), "
 "runs AS MATERIALIZED ("
 " SELECT b.*, lag(b.bucket_start) OVER (PARTITION BY b.queryid ORDER BY b.bucket_start) AS previous "
 " FROM (SELECT h.queryid, h.bucket_start, sum(h.calls)::float8 AS calls, sum(h.total_ms) AS ms, "

@@ -110,6 +110,14 @@ is(value("SELECT judged, count(*), count(within_interval) FROM recent_prediction
 	"f|1|0\nt|1|0", 'judged once, and not against the interval');
 is(value("SELECT predictions - intervals FROM prediction_accuracy()"), '1', 'nor counted for coverage');
 
+# --- the clock was a year ahead, and was set back ---
+$node->safe_psql('postgres', "UPDATE pganalytics.truth_state SET buckets_until = now() + interval '1 year'");
+$bucket = predict($queryid, 1);
+ok($node->poll_query_until('postgres',
+		"$run; SELECT actual_source = 'bucket' FROM pganalytics.predictions WHERE prediction_id = $bucket;", "0\nt"),
+	'buckets are witnesses before the clock gets there again');
+is(value("SELECT buckets_until < now() FROM pganalytics.truth_state"), 't', 'and go on from where it is');
+
 # --- bounded in age and rows ---
 $node->safe_psql('postgres', "UPDATE pganalytics.predictions SET prediction_id = prediction_id - 91 * 86400000000::bigint WHERE prediction_id = $last;
 	SET pganalytics_ml.clock_offset = 300; SELECT collect_statements();");
