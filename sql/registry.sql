@@ -66,6 +66,7 @@ UPDATE pganalytics.query_performance_models SET heldout_from = now() WHERE model
 SELECT rows, statements, spans, mae_a, lower, coverage_a, q90_a, verdict FROM compare_models(6, 7);
 SELECT verdict FROM compare_models(7, 7);
 SELECT verdict FROM compare_models(7, 99);
+SELECT verdict FROM compare_models(0, 7);
 BEGIN READ ONLY;
 SELECT verdict FROM compare_models(7, 1);
 ROLLBACK;
@@ -93,6 +94,7 @@ SELECT export_model(3);
 SELECT count(*) FROM get_model(3);
 SELECT rollback_model();	-- to one that was deleted
 SELECT delete_model(99), archive_model(99);
+SELECT activate_model(0);
 SELECT activate_model(NULL), archive_model(NULL), delete_model(NULL);
 SELECT model_id, stage, predecessor_id, rolled_back, words(stage_reason) FROM stages;
 SELECT kind, model_id, message, detail ->> 'by' AS by FROM recent_events() WHERE detail ->> 'by' IS NOT NULL ORDER BY event_id;

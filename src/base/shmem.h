@@ -108,6 +108,7 @@ typedef struct PgamlTrainingSlot
 	bool		ended;			/* the launcher has ended it because of its time */
 	TimestampTz started_at;		/* of the process */
 	int64		job_id;			/* 0: between two jobs */
+	Oid			extension;		/* whose job: one that is created again counts from 1 again */
 	char		kind[PGAML_JOB_KIND_LEN];
 	PgamlJobStop stop;
 	TimestampTz job_started_at; /* real clock, like deadline */

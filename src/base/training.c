@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/guc.h"
+#include "base/spi_run.h"
 #include "base/training.h"
 
 #define SHOW_EVERY_US	(200 * 1000)
@@ -174,9 +175,12 @@ pgaml_training_copy(PgamlTrainingSlot *copy)
 const PgamlTrainingSlot *
 pgaml_training_find(const PgamlTrainingSlot *slots, int64 job_id)
 {
+	Oid			extension = pgaml_extension_oid();
+
 	for (int i = 0; i < PGAML_TRAINING_MAX; i++)
 	{
-		if (slots[i].state == PGAML_WORKER_RUNNING && slots[i].dbid == MyDatabaseId && slots[i].job_id == job_id)
+		if (slots[i].state == PGAML_WORKER_RUNNING && slots[i].dbid == MyDatabaseId && slots[i].job_id == job_id &&
+			slots[i].extension == extension)
 			return &slots[i];
 	}
 	return NULL;

@@ -22,7 +22,6 @@
 #include "base/export.h"
 #include "base/spi_run.h"
 #include "base/writable.h"
-#include "base/writable.h"
 #include "registry/ml_adapter.h"
 #include "registry/registry.h"
 #include "registry/registry_internal.h"
@@ -123,8 +122,11 @@ pgaml_registry_unknown(int64 model_id)
 static Model
 find_for(Step step, int64 model_id)
 {
-	Model		model = find(model_id);
+	Model		model = {0};
 
+	/* 0 is nobody's number, but find()'s word for the one in production */
+	if (model_id != 0)
+		model = find(model_id);
 	if (model.model_id == 0)
 		pgaml_registry_unknown(model_id);
 	if (!(model.stage & steps[step].from))
@@ -145,7 +147,7 @@ check_serves(int64 model_id)
 	PgamlMlMemory memory;
 
 	pgaml_ml_memory_init(&memory, CurrentMemoryContext, 0);
-	if (!pgaml_registry_read(model_id, false, &memory.allocator, &serving))
+	if (model_id == 0 || !pgaml_registry_read(model_id, false, &memory.allocator, &serving))
 		pgaml_registry_unknown(model_id);
 	if (serving.stages == NULL)
 		ereport(ERROR,

@@ -43,7 +43,7 @@ static void
 read_side(int64 model_id, Side *side)
 {
 	pgaml_ml_memory_init(&side->memory, CurrentMemoryContext, (Size) pgaml_training_memory * 1024);
-	if (!pgaml_registry_read(model_id, true, &side->memory.allocator, &side->model))
+	if (model_id == 0 || !pgaml_registry_read(model_id, true, &side->memory.allocator, &side->model))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("model " INT64_FORMAT " does not exist", model_id),

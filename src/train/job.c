@@ -28,13 +28,14 @@
 
 /*
  * A transaction with an open bracket.  The extension is held before anything
- * of it is touched.
+ * of it is touched.  One that was created again is another one, with jobs of
+ * the same numbers.
  */
 static void
-open_bracket(PgamlSpi *spi, const char *activity)
+open_bracket(const PgamlJob *job, PgamlSpi *spi, const char *activity)
 {
 	pgaml_xact_open(spi, activity);
-	if (!pgaml_extension_hold())
+	if (!pgaml_extension_hold() || pgaml_extension_oid() != job->extension)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("the extension is being dropped")));
@@ -43,7 +44,7 @@ open_bracket(PgamlSpi *spi, const char *activity)
 void
 pgaml_job_open(PgamlJob *job, PgamlSpi *spi, const char *activity)
 {
-	open_bracket(spi, activity);
+	open_bracket(job, spi, activity);
 	enable_timeout_at(STATEMENT_TIMEOUT, job->deadline);
 }
 
@@ -117,7 +118,7 @@ try_store(PgamlJob *job, PgamlJobStore store, void *state)
 		PgamlSpi	spi;
 		PgamlJobResult result = {0};
 
-		open_bracket(&spi, "pganalytics_ml: storing what a job found");
+		open_bracket(job, &spi, "pganalytics_ml: storing what a job found");
 		lock_job(job);
 		store(job, &spi, state, &result);
 		finish_job(job, &result);

@@ -21,6 +21,7 @@
 typedef struct PgamlJob
 {
 	int64		job_id;
+	Oid			extension;		/* that it belongs to */
 	char		kind[PGAML_JOB_KIND_LEN];
 	Jsonb	   *arguments;
 	char	   *reason;			/* why it was queued */

@@ -48,6 +48,7 @@ live_jobs(void)
 {
 	PgamlTrainingSlot slots[PGAML_TRAINING_MAX];
 	TimestampTz now = GetCurrentTimestamp();
+	Oid			extension = pgaml_extension_oid();
 	StringInfoData out;
 
 	pgaml_training_copy(slots);
@@ -57,7 +58,8 @@ live_jobs(void)
 	{
 		const PgamlTrainingSlot *slot = &slots[i];
 
-		if (slot->state != PGAML_WORKER_RUNNING || slot->dbid != MyDatabaseId || slot->job_id == 0)
+		if (slot->state != PGAML_WORKER_RUNNING || slot->dbid != MyDatabaseId || slot->job_id == 0 ||
+			slot->extension != extension)
 			continue;
 		appendStringInfo(&out, "%s{\"job_id\": " INT64_FORMAT ", \"progress\": %.6f, \"rows_read\": " INT64_FORMAT
 						 ", \"trees_grown\": %d, \"elapsed\": %.6f}", out.len > 1 ? ", " : "",

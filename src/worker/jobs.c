@@ -110,6 +110,7 @@ lock_pending(int64 job_id, TimestampTz now, MemoryContext context, PgamlJob *job
 	desc = SPI_tuptable->tupdesc;
 	memset(job, 0, sizeof(*job));
 	job->job_id = job_id;
+	job->extension = pgaml_extension_oid();
 	job->attempt = (int) pgaml_row_int8(tuple, desc, 1, 0) + 1;
 	job->requested_by = DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull));
 	job->context = context;
@@ -146,7 +147,7 @@ mark_taken(PgamlJob *job)
 	const JobKind *kind = find_kind(job);
 	int64		limit = kind != NULL && kind->limit != NULL ? kind->limit(job->arguments) : pgaml_training_time_limit;
 
-	pgaml_training_begin(job->job_id, job->kind, pgaml_jobs_hard_limit(limit));
+	pgaml_training_begin(job, pgaml_jobs_hard_limit(limit));
 	job->deadline = GetCurrentTimestamp() + limit * USECS_PER_SEC;
 	pgaml_spi_exec(sql, lengthof(types), types, values, NULL, false);
 }
@@ -345,7 +346,7 @@ pgaml_jobs_settle(PgamlJob *job, PgamlJobStop stop, bool interrupted, const Erro
 	if (!pgaml_session_open(&spi, "pganalytics_ml: recording the end of a job"))
 		return;
 	dbname = get_database_name(MyDatabaseId);
-	if (lock_taken(job, &cancel_requested))
+	if (pgaml_extension_oid() == job->extension && lock_taken(job, &cancel_requested))
 	{
 		outcome = judge(job, cancel_requested ? PGAML_STOP_CANCELLED : stop, interrupted, error);
 		(void) write_outcome(job->job_id, job->attempt, pgaml_shared->training[pgaml_training_slot].progress, &outcome);
@@ -408,6 +409,19 @@ settle_orphans(int64 overdue)
 	}
 }
 
+/* Nobody waits for what a worker does for an extension that was dropped and created again. */
+static void
+stop_strangers(void)
+{
+	PgamlTrainingSlot slots[PGAML_TRAINING_MAX];
+	Oid			extension = pgaml_extension_oid();
+
+	pgaml_training_copy(slots);
+	for (int i = 0; i < PGAML_TRAINING_MAX; i++)
+		if (slots[i].dbid == MyDatabaseId && slots[i].job_id != 0 && slots[i].extension != extension)
+			pgaml_training_interrupt(i, slots[i].serial);
+}
+
 /*
  * Inside the bracket: settle jobs that a crash left behind, and tell the
  * launcher when the next one may start.
@@ -419,5 +433,6 @@ pgaml_jobs_look(void)
 	uint64		serial = pgaml_training_serial(&overdue);
 
 	settle_orphans(overdue);
+	stop_strangers();
 	pgaml_training_due(serial, next_due());
 }

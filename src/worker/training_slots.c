@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/guc.h"
 #include "base/training.h"
+#include "train/job.h"
 #include "worker/worker_internal.h"
 
 /* Launcher: reserve a slot.  False when max_concurrent_training are at work. */
@@ -105,15 +106,16 @@ pgaml_training_adopt(void)
  * in the table: a job marked so that stands in no slot was left behind.
  */
 void
-pgaml_training_begin(int64 job_id, const char *kind, int64 hard_limit)
+pgaml_training_begin(const PgamlJob *job, int64 hard_limit)
 {
 	PgamlTrainingSlot *slot = &pgaml_shared->training[pgaml_training_slot];
 	TimestampTz now = GetCurrentTimestamp();
 	PgamlDatabase *entry;
 
 	LWLockAcquire(pgaml_shared->lock, LW_EXCLUSIVE);
-	slot->job_id = job_id;
-	strlcpy(slot->kind, kind, sizeof(slot->kind));
+	slot->job_id = job->job_id;
+	slot->extension = job->extension;
+	strlcpy(slot->kind, job->kind, sizeof(slot->kind));
 	slot->stop = PGAML_STOP_NONE;
 	slot->job_started_at = now;
 	slot->deadline = now + hard_limit;
@@ -173,8 +175,8 @@ pgaml_training_succeeded(void)
 }
 
 /*
- * Launcher: somebody wants the database.  The lock keeps the worker from
- * ending meanwhile, so the pid is its own.
+ * Somebody wants the database, or nobody wants the job any more.  The lock
+ * keeps the worker from ending meanwhile, so the pid is its own.
  */
 void
 pgaml_training_interrupt(int slot, uint32 serial)

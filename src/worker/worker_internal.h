@@ -121,13 +121,15 @@ extern bool pgaml_turn_starting_waits(TimestampTz now, long *wait_ms);
 /* training_turn.c */
 extern long pgaml_training_turn(TimestampTz now, long wait_ms);
 
+struct PgamlJob;
+
 /* training_slots.c: each takes and releases PgamlShared.lock */
 extern bool pgaml_training_take(Oid dbid, TimestampTz now, PgamlTicket *ticket);
 extern bool pgaml_training_enter(const PgamlTicket *ticket);
 extern void pgaml_training_leave(int slot);
 extern void pgaml_training_free(int slot);
 extern void pgaml_training_adopt(void);
-extern void pgaml_training_begin(int64 job_id, const char *kind, int64 hard_limit);
+extern void pgaml_training_begin(const struct PgamlJob *job, int64 hard_limit);
 extern PgamlJobStop pgaml_training_end(void);
 extern void pgaml_training_succeeded(void);
 extern void pgaml_training_interrupt(int slot, uint32 serial);

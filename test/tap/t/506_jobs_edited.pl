@@ -57,6 +57,21 @@ $node->safe_psql('postgres', "COMMIT PREPARED 'cancel'");
 ok(pgaml_job_is($node, $job, 'cancelled'), 'the next visit stops the job');
 is(pgaml_job($node, $job, 'progress < 1, model_id'), 't|', 'which does not come to its end');
 
+# --- the extension is dropped and created again while a job runs: nobody takes it for one of the new jobs ---
+pgaml_configure($node, 'pganalytics_ml.max_concurrent_training = 2');
+pgaml_fault($node, 'job_fit=wait');
+$job = pgaml_train_later($node, q{'linear_regression'});
+my $stranger = pgaml_trainer($node);
+$node->safe_psql('postgres', 'DROP EXTENSION pganalytics_ml; CREATE EXTENSION pganalytics_ml');
+$node->safe_psql('postgres', "INSERT INTO pganalytics.training_jobs (job_id, status, attempt, requested_by, requested_at, started_at)
+	OVERRIDING SYSTEM VALUE VALUES ($job, 'training', 1, 'postgres'::regrole, now(), now())");
+ok(pgaml_job_is($node, $job, "status = 'pending'"), 'it is not at work on the job with the same number');
+like(pgaml_job($node, $job, 'error'), qr/^its worker ended before the job did/, 'which was left behind');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $stranger AND wait_event = 'Extension'"),
+	'and is stopped');
+pgaml_fault($node);
+is($node->safe_psql('postgres', 'SELECT count(*) FROM list_models()'), '0', 'its model belongs to nobody');
+
 $node->stop;
 is(pgaml_log_lines($node, qr/PANIC|TRAP|segfault|signal 11/), 0, 'nothing broke');
 done_testing();
