@@ -124,13 +124,14 @@ write_signal(const Check *check, const char *signal, const PgamlSignalValue *val
  * May a retraining be asked for because of this?  Once a day at most; and as
  * long as the signal stays crossed, which is when no better model was found,
  * not before that has lasted twice as long as when it was last asked for.
+ * What was asked for while the clock was ahead does not count.
  */
 static bool
 may_ask(const char *reason, TimestampTz now, TimestampTz since)
 {
 	static const char sql[] =
 		"SELECT FROM pganalytics.training_jobs "
-		" WHERE reason = $1 AND requested_at > least($2 - interval '1 day', $3 + ($2 - $3) / 2) LIMIT 1";
+		" WHERE reason = $1 AND requested_at > least($2 - interval '1 day', $3 + ($2 - $3) / 2) AND requested_at <= $2 LIMIT 1";
 	Oid			types[] = {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID};
 	Datum		values[] = {
 		CStringGetTextDatum(reason), TimestampTzGetDatum(now), TimestampTzGetDatum(since)
