@@ -44,6 +44,23 @@ ok(pgaml_job_is($node, $_, 'completed'), "job $_ is completed") for @jobs;
 is($node->safe_psql('postgres', 'SELECT count(*), max(attempt) FROM list_training_jobs()'), '3|1', 'each in one attempt');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM list_models()'), '3', 'and with one model');
 
+# --- a worker that has read the whole queue does not take what another one did meanwhile, nor what somebody holds ---
+my $holder = $node->background_psql('postgres');
+pgaml_fault($node, 'job_begin=wait');
+@jobs = split /\n/, $node->safe_psql('postgres', q{SELECT job_id FROM generate_series(1, 8) i, LATERAL (SELECT i AS number, t.* FROM train_performance_model(
+	'linear_regression', hyperparameters => jsonb_build_object('l2', i)) t) j});
+$node->poll_query_until('postgres', "SELECT count(*) = 2 FROM list_training_jobs('training')");
+$holder->query_safe("BEGIN; SELECT FROM pganalytics.training_jobs WHERE job_id = $jobs[7] FOR UPDATE");
+pgaml_fault($node);
+ok($node->poll_query_until('postgres', "SELECT count(*) = 10 FROM list_training_jobs('completed')"), 'nobody waits for a job that somebody holds');
+is(pgaml_job($node, $jobs[7], 'status'), 'pending', 'which waits itself');
+$holder->query_safe('COMMIT');
+$holder->quit;
+ok(pgaml_job_is($node, $jobs[7], 'completed'), 'until it is let go');
+$node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'pganalytics_ml training'");
+is($node->safe_psql('postgres', 'SELECT count(*), max(attempt) FROM list_training_jobs()'), '11|1', 'each job is taken once');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM list_models()'), '11', 'and leaves one model');
+
 # --- one database has much to do, the others little: they wait for no more than a moment ---
 $node->append_conf('postgresql.conf', "pganalytics_ml.max_concurrent_training = 1\n");
 $node->restart;
@@ -59,7 +76,7 @@ cmp_ok(starts_of_training() - $before, '<=', 6, 'without a process for every job
 # --- 10,000 jobs ---
 ok($node->poll_query_until('postgres',
 		"SELECT count(*) = 0 FROM pganalytics.training_jobs WHERE status IN ('pending', 'training')"), '10,000 jobs are drained');
-is($node->safe_psql('postgres', "SELECT status, count(*), max(attempt) FROM pganalytics.training_jobs WHERE job_id > 3 GROUP BY 1 ORDER BY 1"),
+is($node->safe_psql('postgres', "SELECT status, count(*), max(attempt) FROM pganalytics.training_jobs WHERE job_id > $jobs[7] GROUP BY 1 ORDER BY 1"),
 	"completed|1|1\nfailed|9999|1", 'each of them once');
 cmp_ok(starts_of_training() - $before, '<', 20, 'in few processes');
 my $told = pgaml_log_lines($node, qr/job \d+ \(train\) in database "postgres" failed: the arguments of the job have no/);
