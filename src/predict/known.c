@@ -24,10 +24,11 @@
 #include "registry/registry.h"
 
 #define MISS_PATIENCE	50		/* look again for a missed queryid after so many times load_us */
+#define MISSED_MAX		65536	/* remembered at once */
 
 static MemoryContext context = NULL;
 static HTAB *known = NULL;
-static HTAB *missed = NULL;		/* queryids that were asked for since, and are not there */
+static HTAB *missed = NULL;		/* queryids that were looked for, and were not there */
 static TimestampTz loaded_at = 0;
 static int64 load_us = 0;		/* what reading everything took */
 static uint64 loaded_generation = 0;
@@ -90,8 +91,6 @@ reload(void)
 	loaded_generation = pgaml_registry_generation();
 	loaded_collected = pgaml_statements_collected_here();
 	without_counters = set->pgss_missing;
-	info.entrysize = sizeof(int64);
-	missed = hash_create("pganalytics_ml missed statements", 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	load_us = pgaml_clock_now() - loaded_at;
 	known = table;
 	pgaml_spi_close(&spi);
@@ -101,9 +100,29 @@ reload(void)
 static bool
 outdated(TimestampTz now)
 {
-	return known == NULL || loaded_generation != pgaml_registry_generation() ||
+	return known == NULL || missed == NULL || loaded_generation != pgaml_registry_generation() ||
 		loaded_collected != pgaml_statements_collected_here() ||
 		(loaded_at < now && loaded_at + (int64) pgaml_prediction_cache_ttl * USECS_PER_SEC <= now);
+}
+
+static void
+forget_missed(void)
+{
+	HASHCTL		info = {.keysize = sizeof(int64), .entrysize = sizeof(int64)};
+
+	if (missed != NULL)
+		hash_destroy(missed);
+	missed = NULL;
+	missed = hash_create("pganalytics_ml missed statements", 64, &info, HASH_ELEM | HASH_BLOBS);
+}
+
+/* CAUTION: reading again for one must not forget the others, or two asked for in turn read each time. */
+static void
+note_missed(int64 queryid)
+{
+	if (hash_get_num_entries(missed) >= MISSED_MAX)
+		forget_missed();
+	(void) hash_search(missed, &queryid, HASH_ENTER, NULL);
 }
 
 /* Is it worth reading again for a queryid that is not there? */
@@ -122,7 +141,10 @@ pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage)
 
 	*cache_hit = !outdated(now);
 	if (!*cache_hit)
+	{
+		forget_missed();
 		reload();
+	}
 	entry = hash_search(known, &queryid, HASH_FIND, NULL);
 	if (entry == NULL && look_again(queryid, now))
 	{
@@ -131,7 +153,7 @@ pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage)
 		entry = hash_search(known, &queryid, HASH_FIND, NULL);
 	}
 	if (entry == NULL)
-		(void) hash_search(missed, &queryid, HASH_ENTER, NULL);
+		note_missed(queryid);
 	*coverage = loaded_coverage;
 	return entry;
 }

@@ -50,6 +50,15 @@ count_becomes(12, 'two sessions predicted 8 and 4 times');
 is($node->safe_psql('postgres', 'SELECT cache_hit_rate * 12, mean_latency_us > 0 FROM prediction_summary()'),
 	'9|t', 'three had to read: the first of each session, and the one after prediction_cache_ttl');
 
+# --- unknown queryids asked for in turn: each is looked for once, not each time ---
+my $scans = $node->safe_psql('postgres', 'BEGIN; SELECT predict_query_time(9000) IS NULL;'
+	. "SELECT pg_stat_get_xact_numscans('pganalytics.statement_users'::regclass);"
+	. 'SELECT predict_query_time(9001) IS NULL; SELECT predict_query_time(9002) IS NULL; ' x 8
+	. "SELECT pg_stat_get_xact_numscans('pganalytics.statement_users'::regclass); COMMIT");
+my ($once, $all) = $scans =~ /^(\d+)$/mg;
+cmp_ok($once, '>', 0, 'the first prediction reads everything');
+cmp_ok($all, '<=', 5 * $once, 'reading it again for one queryid does not forget another');
+
 # --- a sampled rate ---
 $node->safe_psql('postgres', 'DELETE FROM pganalytics.predictions');
 $node->safe_psql('postgres', "SET pganalytics_ml.prediction_log_rate = 0.25;
