@@ -18,7 +18,8 @@
  *					had not seen
  *
  * A threshold is the larger of a floor, below which nobody would mind, and of
- * FACTOR times what the most different block of the training data came to.
+ * FACTOR times what the most different block of the training data came to;
+ * for the features, of which the worst counts, of WORST_FACTOR times that.
  * Where that is not known, the floor counts twice; and data of less than a
  * week do not know what the days of a week do to it: then both count twice.
  * Live rows are those of the newest block length, or more when these are few.
@@ -35,6 +36,7 @@
 #include "train/drift_signals.h"
 
 #define FACTOR			1.5		/* on what was usual */
+#define WORST_FACTOR	2.0		/* likewise, where the worst of many counts */
 #define ROWS_LEAST		200		/* live rows to judge by */
 #define PSI_FLOOR		0.25	/* the customary limit of a major change */
 #define LEVELS_FLOOR	0.10	/* share of executions */
@@ -117,9 +119,9 @@ caution(const PgamlDriftReference *reference)
 
 /* Larger than a floor and than what was usual; the floor twice where that is not known. */
 static double
-limit(const PgamlDriftReference *reference, double floor, double usual)
+limit(const PgamlDriftReference *reference, double floor, double factor, double usual)
 {
-	return isnan(usual) ? 2.0 * floor : caution(reference) * Max(floor, FACTOR * usual);
+	return isnan(usual) ? 2.0 * floor : caution(reference) * Max(floor, factor * usual);
 }
 
 /* The newest rows are looked at: a block's length, or as far back as it takes to have enough of them. */
@@ -174,7 +176,7 @@ measure_features(const Measure *measure, PgamlSignalValue *out)
 	for (int i = 0; i < reference->nfeatures; i++)
 	{
 		psi[i] = feature_psi(measure, &reference->features[i]);
-		over[i] = psi[i] / limit(reference, PSI_FLOOR, reference->features[i].usual);
+		over[i] = psi[i] / limit(reference, PSI_FLOOR, WORST_FACTOR, reference->features[i].usual);
 	}
 	initStringInfo(&detail);
 	appendStringInfo(&detail, "{\"executions\": " INT64_FORMAT ", \"features\": [", measure->nrows);
@@ -186,7 +188,7 @@ measure_features(const Measure *measure, PgamlSignalValue *out)
 		for (int i = 1; i < reference->nfeatures; i++)
 			if (over[i] > over[worst])
 				worst = i;
-		threshold = limit(reference, PSI_FLOOR, reference->features[worst].usual);
+		threshold = limit(reference, PSI_FLOOR, WORST_FACTOR, reference->features[worst].usual);
 		appendStringInfo(&detail, "%s{\"feature\": \"%s\", \"psi\": %.4g, \"threshold\": %.4g}", named > 0 ? ", " : "",
 						 pgaml_feature_name(reference->features[worst].feature).name, psi[worst], threshold);
 		if (named == 0)
@@ -341,7 +343,7 @@ measure_novelty(const Measure *measure, PgamlSignalValue *out)
 		novel += new_statement || measure->model->novel[i];
 	}
 	out->value = (double) novel / measure->njudged;
-	out->threshold = limit(measure->reference, NOVELTY_FLOOR, measure->reference->usual_novelty);
+	out->threshold = limit(measure->reference, NOVELTY_FLOOR, FACTOR, measure->reference->usual_novelty);
 	out->crossed = out->value > out->threshold;
 	out->detail = psprintf("{\"executions\": " INT64_FORMAT ", \"of_new_statements\": " INT64_FORMAT
 						   ", \"of_new_plans\": " INT64_FORMAT "}",
@@ -377,7 +379,7 @@ measure_scores(const Measure *measure, PgamlSignalValue *out)
 	}
 	qsort(scores, n, sizeof(float), compare_float);
 	out->value = pgaml_series_ks(reference->scores, reference->nscores, scores, n);
-	out->threshold = limit(reference, KS_FLOOR, reference->usual_ks);
+	out->threshold = limit(reference, KS_FLOOR, FACTOR, reference->usual_ks);
 	out->crossed = out->value > out->threshold;
 	out->detail = psprintf("{\"executions\": " INT64_FORMAT ", \"median\": %.4g, \"median_held_out\": %.4g, "
 						   "\"p_if_independent\": %.3g}", n, scores[n / 2],
@@ -472,7 +474,7 @@ measure_coverage(const Measure *measure, PgamlSignalValue *out)
 		}
 	error = pgaml_series_cluster_error(hits, judged, nclusters);
 	out->value = covered / n;
-	out->threshold = PGAML_LIVE_COVERAGE - limit(measure->reference, COVERAGE_FLOOR, PGAML_LIVE_COVERAGE - usual);
+	out->threshold = PGAML_LIVE_COVERAGE - limit(measure->reference, COVERAGE_FLOOR, FACTOR, PGAML_LIVE_COVERAGE - usual);
 	if (!isnan(error))
 		out->threshold = Min(out->threshold, PGAML_LIVE_COVERAGE - COVERAGE_ERRORS * error);
 	out->crossed = out->value < out->threshold;
