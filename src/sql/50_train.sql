@@ -2,7 +2,7 @@
 
 CREATE TABLE pganalytics.training_jobs (
     job_id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    kind             text NOT NULL DEFAULT 'train' CHECK (kind IN ('train', 'tune', 'import')),
+    kind             text NOT NULL DEFAULT 'train' CHECK (kind IN ('train', 'tune')),
     arguments        jsonb NOT NULL DEFAULT '{}',
     status           text NOT NULL CHECK (status IN ('pending', 'training', 'completed', 'failed', 'cancelled')),
     progress         double precision NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 1),

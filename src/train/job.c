@@ -20,11 +20,13 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/guc.h"
 #include "base/training.h"
 #include "train/job.h"
 #include "train/train.h"
 
 #define LOCK_RETRY_MS	500		/* after somebody else's lock was in the way */
+#define LOCK_GRACE		(15 * USECS_PER_SEC)	/* beyond half the time limit, waited for such a lock: the hard limit is later */
 
 /*
  * A transaction with an open bracket.  The extension is held before anything
@@ -145,8 +147,15 @@ try_store(PgamlJob *job, PgamlJobStore store, void *state)
 void
 pgaml_job_store(PgamlJob *job, PgamlJobStore store, void *state)
 {
+	TimestampTz patience = job->deadline + pgaml_training_time_limit * USECS_PER_SEC / 2 + LOCK_GRACE;
+
 	while (!try_store(job, store, state))
 	{
+		if (GetCurrentTimestamp() >= patience)
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("another transaction kept the job from storing what it found"),
+					 errhint("End transactions that have changed models, such as one that is idle after activate_model().")));
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 LOCK_RETRY_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);

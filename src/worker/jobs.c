@@ -286,7 +286,10 @@ judge(const PgamlJob *job, PgamlJobStop stop, bool interrupted, const ErrorData 
 		return (Outcome) {"pending", false, pgaml_clock_now(), NULL};
 	if (cancelled && late)
 		return (Outcome) {"failed", true, 0,
-			psprintf("training stopped after pganalytics_ml.training_time_limit (%d s). "
+			psprintf(strcmp(job->kind, "tune") == 0 ?
+					 "the search stopped after its time_limit and pganalytics_ml.training_time_limit (%d s) for the fit at its end. "
+					 "Go on with resume_tuning(), or raise them." :
+					 "training stopped after pganalytics_ml.training_time_limit (%d s). "
 					 "Raise the setting, ask for a shorter lookback_days, or for fewer trees.",
 					 pgaml_training_time_limit)};
 	if (cancelled && interrupted)

@@ -36,6 +36,7 @@ pgaml_jobs_error_stays(const char *sqlstate)
 	static const char *const states[] = {
 		"0A",					/* not supported: a kind of job that this library does not know */
 		"22",					/* data, arguments */
+		"42501",				/* the owner of the extension may not read what it must */
 		"42704",				/* what the job is about is gone: an experiment, a split */
 		"53400",				/* a limit of the configuration: training_memory */
 		"54",					/* a limit of the program */
