@@ -50,9 +50,9 @@ static const AgeRule age_rules[] = {
 		" WHERE h.queryid = t.queryid AND h.origin = t.origin)")},
 	{&pgaml_samples_retention, DELETE_BATCH("execution_samples", "t.sampled_at < $1")},
 	{&pgaml_history_retention, DELETE_BATCH("events", "t.at < $1")},
-	/* the number of a prediction is its time, and has an index */
-	{&pgaml_predictions_retention, DELETE_BATCH("predictions", "t.prediction_id <"
-		" (extract(epoch FROM $1 - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint")},
+	/* numbers rise with time, from the start of the server on: the oldest are looked at */
+	{&pgaml_predictions_retention, DELETE_BATCH("predictions", "t.predicted_at < $1 AND t.prediction_id IN"
+		" (SELECT o.prediction_id FROM pganalytics.predictions o ORDER BY o.prediction_id LIMIT $2)")},
 	{&pgaml_jobs_retention, DELETE_BATCH("training_jobs", "t.finished_at < $1")},
 	/* with their trials; one that ended early has no end */
 	{&pgaml_jobs_retention, DELETE_BATCH("experiments", "coalesce(t.finished_at, t.started_at, t.requested_at) < $1"

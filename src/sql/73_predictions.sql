@@ -1,7 +1,7 @@
 -- The log of predictions, and what came true.
 
 CREATE TABLE pganalytics.predictions (
-    prediction_id  bigint PRIMARY KEY,          -- microseconds since 2000-01-01 UTC, made unique and rising
+    prediction_id  bigint PRIMARY KEY,          -- rising: start of the server in microseconds since 2000-01-01 UTC, and a count
     predicted_at   timestamptz NOT NULL,
     queryid        bigint NOT NULL,
     plan_id        bigint,                      -- plan it rests on; NULL: none captured

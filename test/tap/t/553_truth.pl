@@ -119,9 +119,11 @@ ok($node->poll_query_until('postgres',
 is(value("SELECT buckets_until < now() FROM pganalytics.truth_state"), 't', 'and go on from where it is');
 
 # --- bounded in age and rows ---
-$node->safe_psql('postgres', "UPDATE pganalytics.predictions SET prediction_id = prediction_id - 91 * 86400000000::bigint WHERE prediction_id = $last;
+$node->safe_psql('postgres', "UPDATE pganalytics.predictions SET prediction_id = prediction_id - 91 * 86400000000::bigint, predicted_at = predicted_at - interval '91 days' WHERE prediction_id = $last;
+	UPDATE pganalytics.predictions SET prediction_id = prediction_id - 91 * 86400000000::bigint WHERE prediction_id = $again;
 	SET pganalytics_ml.clock_offset = 300; SELECT collect_statements();");
-is(value("SELECT count(*) FROM pganalytics.predictions WHERE prediction_id < $first - 86400000000"), '0', 'a prediction of 91 days ago is deleted');
+is(value("SELECT count(*), bool_and(predicted_at > now() - interval '1 day') FROM pganalytics.predictions WHERE prediction_id < $first - 86400000000"), '1|t',
+	'a prediction of 91 days ago is deleted, a new one of a server that started then is not');
 pgaml_configure($node, 'pganalytics_ml.predictions_max_rows = 1000');
 predict($queryid, 1000) for 1 .. 2;
 $node->safe_psql('postgres', "SELECT count(*) FROM maintain_models()");
