@@ -3,7 +3,7 @@
  *		What models say of rows, and whether one says it better.
  *
  * Used where models are compared: on held-out rows before one is promoted
- * (promote.c), on request (compare.c), on live truth (champion.c).
+ * (promote.c), on request (watch/compare.c), on live truth (watch/champion.c).
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -8,7 +8,7 @@
  *		no model in production, or it cannot serve		production
  *		shown better									production
  *		shown worse, or not different at all			stays a candidate
- *		neither											staging: live truth decides (champion.c)
+ *		neither											staging: live truth decides (watch/champion.c)
  *
  * Caller: run.c, under the registry's lock, so the model in production is the
  * one that would be replaced.

@@ -25,7 +25,7 @@
 #include "base/writable.h"
 #include "registry/registry.h"
 #include "registry/truth.h"
-#include "train/drift.h"
+#include "watch/drift.h"
 #include "train/train.h"
 #include "worker/worker_internal.h"
 

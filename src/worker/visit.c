@@ -34,7 +34,7 @@
 #include "capture/capture.h"
 #include "history/history.h"
 #include "registry/truth.h"
-#include "train/drift.h"
+#include "watch/drift.h"
 #include "registry/registry.h"
 #include "worker/schedule_core.h"
 #include "worker/worker.h"

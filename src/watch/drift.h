@@ -3,8 +3,8 @@
  *		Does the model in production still fit what runs?
  *-------------------------------------------------------------------------
  */
-#ifndef PGAML_TRAIN_DRIFT_H
-#define PGAML_TRAIN_DRIFT_H
+#ifndef PGAML_WATCH_DRIFT_H
+#define PGAML_WATCH_DRIFT_H
 
 #include "train/train.h"
 
@@ -25,4 +25,4 @@ typedef struct PgamlDriftWish
  */
 extern bool pgaml_drift_check(PgamlDriftWish *wish);
 
-#endif							/* PGAML_TRAIN_DRIFT_H */
+#endif							/* PGAML_WATCH_DRIFT_H */

@@ -3,10 +3,10 @@
  *		What live truth decides about the models in production and staging.
  *-------------------------------------------------------------------------
  */
-#ifndef PGAML_TRAIN_CHAMPION_H
-#define PGAML_TRAIN_CHAMPION_H
+#ifndef PGAML_WATCH_CHAMPION_H
+#define PGAML_WATCH_CHAMPION_H
 
-#include "train/live.h"
+#include "watch/live.h"
 
 /*
  * Inside an open SPI bracket: roll back, promote, archive, forget, as far as
@@ -15,4 +15,4 @@
  */
 extern void pgaml_champion_decide(const PgamlLive *live);
 
-#endif							/* PGAML_TRAIN_CHAMPION_H */
+#endif							/* PGAML_WATCH_CHAMPION_H */

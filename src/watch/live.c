@@ -21,7 +21,7 @@
 #include "base/spi_run.h"
 #include "registry/ml_adapter.h"
 #include "registry/registry.h"
-#include "train/live.h"
+#include "watch/live.h"
 
 #define SPAN_DAYS		7		/* looked back at */
 #define LEAD_DAYS		2		/* before that, so that the first rows know their recent runs and calls */

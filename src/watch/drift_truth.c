@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
-#include "train/drift_truth.h"
+#include "watch/drift_truth.h"
 
 #define SECONDS_PER_DAY 86400.0
 

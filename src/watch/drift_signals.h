@@ -3,11 +3,11 @@
  *		What live executions say of a model: one value per signal.
  *-------------------------------------------------------------------------
  */
-#ifndef PGAML_TRAIN_DRIFT_SIGNALS_H
-#define PGAML_TRAIN_DRIFT_SIGNALS_H
+#ifndef PGAML_WATCH_DRIFT_SIGNALS_H
+#define PGAML_WATCH_DRIFT_SIGNALS_H
 
 #include "train/drift_reference.h"
-#include "train/live.h"
+#include "watch/live.h"
 
 /* Names and order are those of model_drift() in 63_drift.sql. */
 typedef enum PgamlSignal
@@ -38,4 +38,4 @@ extern void pgaml_drift_measure(const PgamlLive *live, const PgamlDriftReference
 /* None of them can be judged, for this reason. */
 extern void pgaml_drift_unknown(const char *why, PgamlSignalValue out[PGAML_SIGNAL_COUNT]);
 
-#endif							/* PGAML_TRAIN_DRIFT_SIGNALS_H */
+#endif							/* PGAML_WATCH_DRIFT_SIGNALS_H */

@@ -8,8 +8,8 @@
  * the one in staging answer by query identifier.
  *-------------------------------------------------------------------------
  */
-#ifndef PGAML_TRAIN_LIVE_H
-#define PGAML_TRAIN_LIVE_H
+#ifndef PGAML_WATCH_LIVE_H
+#define PGAML_WATCH_LIVE_H
 
 #include "train/train.h"
 
@@ -66,4 +66,4 @@ extern PgamlLive *pgaml_live_read(MemoryContext context, const char **why);
 /* The model in a role; NULL when there is none. */
 extern const PgamlLiveModel *pgaml_live_model(const PgamlLive *live, PgamlLiveRole role);
 
-#endif							/* PGAML_TRAIN_LIVE_H */
+#endif							/* PGAML_WATCH_LIVE_H */

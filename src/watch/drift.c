@@ -28,10 +28,10 @@
 #include "base/fault.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
-#include "train/champion.h"
-#include "train/drift.h"
-#include "train/drift_signals.h"
-#include "train/drift_truth.h"
+#include "watch/champion.h"
+#include "watch/drift.h"
+#include "watch/drift_signals.h"
+#include "watch/drift_truth.h"
 #include "train/queue.h"
 
 #define CHECK_EVERY		USECS_PER_HOUR

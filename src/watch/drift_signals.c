@@ -33,7 +33,7 @@
 #include "utils/builtins.h"
 
 #include "base/spi_run.h"
-#include "train/drift_signals.h"
+#include "watch/drift_signals.h"
 
 #define FACTOR			1.5		/* on what was usual */
 #define WORST_FACTOR	2.0		/* likewise, where the worst of many counts */

@@ -30,7 +30,7 @@
 #include "base/clock.h"
 #include "base/spi_run.h"
 #include "registry/registry.h"
-#include "train/champion.h"
+#include "watch/champion.h"
 #include "train/judge.h"
 
 #define ALPHA			0.005	/* probability that any look errs */
