@@ -39,6 +39,11 @@ UPDATE pganalytics.drift_state SET checked_at = NULL;
 SELECT result FROM maintain_models() WHERE step = 'drift';
 SELECT signal, value, crossed, detail -> 'why' AS why FROM model_drift() WHERE signal IN ('features', 'levels');
 
+UPDATE pganalytics.query_performance_models SET drift_reference = '{"hours": "many", "features": 5}';
+UPDATE pganalytics.drift_state SET checked_at = NULL;
+SELECT result FROM maintain_models() WHERE step = 'drift';
+SELECT DISTINCT value, crossed, detail FROM model_drift();
+
 -- Truth by day needs executions that are new to the model.
 SELECT count(*) FROM pganalytics.model_truth;
 INSERT INTO pganalytics.execution_samples

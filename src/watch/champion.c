@@ -30,8 +30,8 @@
 #include "base/clock.h"
 #include "base/spi_run.h"
 #include "registry/registry.h"
-#include "watch/champion.h"
 #include "train/judge.h"
+#include "watch/champion.h"
 
 #define ALPHA			0.005	/* probability that any look errs */
 #define INFORMATION		100.0	/* executions; the looks are sharpest at 5 to 20 times as many */

@@ -18,21 +18,23 @@
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "base/clock.h"
 #include "base/event.h"
 #include "base/fault.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
+#include "train/queue.h"
 #include "watch/champion.h"
 #include "watch/drift.h"
 #include "watch/drift_signals.h"
 #include "watch/drift_truth.h"
-#include "train/queue.h"
 
 #define CHECK_EVERY		USECS_PER_HOUR
 #define LOOKBACK_MAX	90		/* days, of a retraining for drift */
@@ -214,6 +216,40 @@ production_model(void)
 	return pgaml_spi_run(sql, false) > 0 ? pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0) : 0;
 }
 
+/*
+ * What was usual in training; NULL, and why, when the model does not keep it.
+ * It may have come from elsewhere with a restore: what is no reference must
+ * not end the check, which also decides about production and staging.
+ */
+static PgamlDriftReference *
+read_reference(int64 model_id, MemoryContext context, const char **why)
+{
+	PgamlDriftReference *volatile reference = NULL;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	*why = "what was usual in training is not kept with the model";
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		reference = pgaml_drift_reference_read(model_id);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		*why = "what the model keeps as usual in training is damaged";
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return reference;
+}
+
 /* Without a model there is nothing to say: model_drift() says so. */
 static void
 look(Check *check, MemoryContext context)
@@ -221,6 +257,7 @@ look(Check *check, MemoryContext context)
 	PgamlSignalValue values[PGAML_SIGNAL_COUNT];
 	PgamlDriftReference *reference;
 	const char *why;
+	const char *damage;
 
 	check->model_id = production_model();
 	if (check->model_id == 0)
@@ -230,11 +267,11 @@ look(Check *check, MemoryContext context)
 		return;
 	}
 	check->live = pgaml_live_read(context, &why);
-	reference = pgaml_drift_reference_read(check->model_id);
+	reference = read_reference(check->model_id, context, &damage);
 	if (check->live == NULL)
 		pgaml_drift_unknown(why, values);
 	else if (reference == NULL)
-		pgaml_drift_unknown("what was usual in training is not kept with the model", values);
+		pgaml_drift_unknown(damage, values);
 	else
 		pgaml_drift_measure(check->live, reference, values);
 	for (int i = 0; i < PGAML_SIGNAL_COUNT; i++)
