@@ -26,8 +26,8 @@
 #include "base/training.h"
 #include "features/spec.h"
 #include "registry/registry.h"
-#include "train/promote.h"
 #include "train/drift_reference.h"
+#include "train/promote.h"
 #include "train/train.h"
 
 #define PROGRESS_EVERY	(2 * USECS_PER_SEC)

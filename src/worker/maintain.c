@@ -25,8 +25,8 @@
 #include "base/writable.h"
 #include "registry/registry.h"
 #include "registry/truth.h"
-#include "watch/drift.h"
 #include "train/train.h"
+#include "watch/drift.h"
 #include "worker/worker_internal.h"
 
 PGAML_FUNCTION_INFO_V1(pgaml_maintain_models);
