@@ -12,19 +12,26 @@ use Test::More;
 
 use PgamlTap;
 
-our @EXPORT = qw(pgaml_job_database pgaml_job_is pgaml_job pgaml_train_later pgaml_trainer $pgaml_long);
+our @EXPORT = qw(pgaml_samples pgaml_job_database pgaml_job_is pgaml_job pgaml_train_later pgaml_trainer $pgaml_long);
 
 # Arguments of a training that takes minutes.
 our $pgaml_long = q{'random_forest', hyperparameters => '{"n_trees": 10000}'};
 
-# Install the extension in a database, with generated executions of 10 statements to train on.
+# Install the extension in a database, with something to train on.
 sub pgaml_job_database
 {
 	my ($node, $db, $each) = @_;
 
-	$each //= 40;
 	$node->safe_psql($db, 'CREATE EXTENSION pganalytics_ml CASCADE');
 	pgaml_visited($node, $db) or die "$db was not visited";
+	pgaml_samples($node, $db, $each // 40);
+}
+
+# Generated executions of 10 statements, so many of each, a minute apart.
+sub pgaml_samples
+{
+	my ($node, $db, $each) = @_;
+
 	$node->safe_psql($db, qq{
 		INSERT INTO pganalytics.statements (queryid, origin, first_seen, last_seen, command_tag, plannable, query)
 		SELECT k, i.origin, now() - interval '2 days', now(), 'SELECT', true, 'SELECT ' || k
