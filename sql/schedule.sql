@@ -11,7 +11,9 @@ ALTER SYSTEM SET pganalytics_ml.retrain_window = '03:00-03:00';
 ALTER SYSTEM SET pganalytics_ml.retrain_window = '01:00-05:00 ';
 ALTER SYSTEM SET pganalytics_ml.retrain_window = '01:00-05:00 Europe/Berlyn';
 ALTER SYSTEM SET pganalytics_ml.retrain_window = 'always';
+\set VERBOSITY sqlstate
 ALTER SYSTEM SET pganalytics_ml.retrain_interval = '-1';
+\set VERBOSITY default
 ALTER SYSTEM SET pganalytics_ml.retrain_interval = '11 years';
 SET pganalytics_ml.retrain_window = '01:00-05:00';
 ALTER SYSTEM SET pganalytics_ml.retrain_window = '01:00-05:00';
