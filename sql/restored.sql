@@ -6,7 +6,8 @@ CREATE TABLE item (id int PRIMARY KEY, price int);
 CREATE SCHEMA one;
 CREATE SCHEMA two;
 CREATE TABLE one.part (id int);
-CREATE TABLE two.part (id int);
+-- Columns in another order: from 18 on a query identifier knows a table by its name.
+CREATE TABLE two.part (made date, id int);
 SELECT pg_stat_statements_reset() IS NOT NULL AS reset;
 SELECT count(*) FROM collect_statements();
 SELECT price FROM item WHERE id = 1;
@@ -94,7 +95,7 @@ SELECT count(*) FROM collect_statements();
 SELECT origin, queryid = own_queryid AS same FROM pganalytics.statement_aliases a JOIN pganalytics.statements s USING (origin, queryid)
  WHERE s.query LIKE '%FROM part%';
 -- Once a second own statement has the text, it is given back.
-CREATE TABLE two.item (id int PRIMARY KEY, price int);
+CREATE TABLE two.item (price int, id int PRIMARY KEY);
 SET search_path = two, public;
 SELECT price FROM item WHERE id = 2;
 RESET search_path;
