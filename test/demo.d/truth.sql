@@ -3,7 +3,7 @@
 \pset null -
 \echo 'prediction_accuracy: logged predictions matched with the executions that followed'
 SELECT item AS source, predictions, statements, round(q_error_p50::numeric, 3) AS q_p50, round(q_error_p90::numeric, 3) AS q_p90,
-       round(bias::numeric, 3) AS bias, round(100 * coverage::numeric, 1) AS inside_interval_pct, 100 * nominal_coverage AS nominal_pct
+       round(bias::numeric, 3) AS bias, round(100 * coverage::numeric, 1) AS inside_interval_pct, round(100 * nominal_coverage::numeric, 1) AS nominal_pct
 FROM prediction_accuracy('source') ORDER BY predictions DESC;
 \echo
 \echo 'prediction_summary'
