@@ -16,8 +16,6 @@
 #include "base/guc.h"
 #include "train/train.h"
 
-#define LOOKBACK_MIN	1		/* days */
-#define LOOKBACK_MAX	365
 #define DEFAULT_SEED	1
 #define DEFAULT_LEAVES	512		/* of a tree: small enough that one prediction stays within a few microseconds */
 #define DEFAULT_FEATURES 0.5	/* share that a boosted tree may use: plan facts repeat each other, and a tree without
@@ -123,15 +121,6 @@ pgaml_default_params(MlModelType type, MlParams *params)
 	params->max_leaves = Min(params->max_leaves, DEFAULT_LEAVES);
 	if (type == ML_GRADIENT_BOOSTING)
 		params->feature_fraction = DEFAULT_FEATURES;
-}
-
-void
-pgaml_check_lookback(int lookback_days)
-{
-	if (lookback_days < LOOKBACK_MIN || lookback_days > LOOKBACK_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("lookback_days must be from %d to %d, not %d", LOOKBACK_MIN, LOOKBACK_MAX, lookback_days)));
 }
 
 MlModelType

@@ -16,7 +16,19 @@
 #include "base/clock.h"
 #include "train/train.h"
 
+#define LOOKBACK_MIN	1		/* days */
+#define LOOKBACK_MAX	365
+
 static const double default_fractions[PGAML_SPLIT_PARTS] = {0.6, 0.2, 0.2};
+
+void
+pgaml_check_lookback(int lookback_days)
+{
+	if (lookback_days < LOOKBACK_MIN || lookback_days > LOOKBACK_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("lookback_days must be from %d to %d, not %d", LOOKBACK_MIN, LOOKBACK_MAX, lookback_days)));
+}
 
 void
 pgaml_split_freeze(PgamlSplit *split, int lookback_days, uint64 seed)
