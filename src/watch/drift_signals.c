@@ -39,7 +39,7 @@
 #define WORST_FACTOR	2.0		/* likewise, where the worst of many counts */
 #define ROWS_LEAST		200		/* live rows to judge by */
 #define PSI_FLOOR		0.40	/* 0.25 is customary for a major change of one feature; this is the worst of many */
-#define LEVELS_FLOOR	0.10	/* share of executions */
+#define LEVELS_FLOOR	0.15	/* share of executions */
 #define MANY_FLOOR		0.05	/* likewise, when many statements moved at once */
 #define MANY_STATEMENTS 5		/* that one does by chance, not so many */
 #define MANY_SHARE		0.05	/* of the statements */
@@ -50,7 +50,7 @@
 #define ERROR_FLOOR		1.3		/* ratio */
 #define ERROR_Z			4.0
 #define QUARTERS_LEAST	4
-#define COVERAGE_FLOOR	0.05	/* below nominal */
+#define COVERAGE_FLOOR	0.06	/* below nominal */
 #define COVERAGE_ERRORS 3.0
 #define NOVELTY_FLOOR	0.10	/* share of executions */
 #define NAMED			3		/* features or statements named in detail */
