@@ -27,9 +27,12 @@ bool		pgaml_capture = true;
 double		pgaml_capture_rate = 1.0;
 int			pgaml_capture_ring_size = 8192;
 int			pgaml_collect_interval = 60;
+bool		pgaml_explain_predicted_time = false;
+int			pgaml_guard_mode = PGAML_GUARD_OFF;
 int			pgaml_history_retention = 400 * MINUTES_PER_DAY;
 int			pgaml_jobs_retention = 90 * MINUTES_PER_DAY;
 int			pgaml_max_concurrent_training = 1;
+double		pgaml_max_predicted_time = 0.0;
 int			pgaml_max_statements = 20000;
 int			pgaml_max_workers = 2;
 int			pgaml_min_training_samples = 100;
@@ -48,6 +51,13 @@ int			pgaml_samples_retention = 30 * MINUTES_PER_DAY;
 int			pgaml_text_interval = 300;
 int			pgaml_training_memory = 512 * 1024;
 int			pgaml_training_time_limit = 600;
+
+static const struct config_enum_entry guard_mode_options[] = {
+	{"off", PGAML_GUARD_OFF, false},
+	{"warn", PGAML_GUARD_WARN, false},
+	{"cancel", PGAML_GUARD_CANCEL, false},
+	{NULL, 0, false}
+};
 
 static const struct config_enum_entry retrain_model_options[] = {
 	{"linear_regression", PGAML_RETRAIN_LINEAR, false},
@@ -200,6 +210,17 @@ pgaml_guc_define(void)
 	define_real("pganalytics_ml.capture_rate",
 				"Highest share of executions that is captured.",
 				&pgaml_capture_rate, 0.0, 1.0, PGC_SUSET);
+	DefineCustomBoolVariable("pganalytics_ml.explain_predicted_time",
+							 "Shows the predicted time in the output of EXPLAIN.",
+							 NULL, &pgaml_explain_predicted_time, false, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("pganalytics_ml.guard_mode",
+							 "What happens when a statement that is about to run is predicted to take longer than max_predicted_time.",
+							 NULL, &pgaml_guard_mode, PGAML_GUARD_OFF, guard_mode_options,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("pganalytics_ml.max_predicted_time",
+							 "Predicted time beyond which guard_mode acts; 0: no limit.",
+							 NULL, &pgaml_max_predicted_time, 0.0, 0.0, 1e12, PGC_SUSET,
+							 GUC_UNIT_MS, NULL, NULL, NULL);
 	define_real("pganalytics_ml.overhead_budget",
 				"Share of execution time that capturing may cost; 1 captures without thinning.",
 				&pgaml_overhead_budget, 0.0, 1.0, PGC_SUSET);

@@ -26,14 +26,24 @@ typedef enum PgamlRetrainModel
 	PGAML_RETRAIN_BOOSTING
 } PgamlRetrainModel;
 
+typedef enum PgamlGuardMode
+{
+	PGAML_GUARD_OFF,
+	PGAML_GUARD_WARN,
+	PGAML_GUARD_CANCEL
+} PgamlGuardMode;
+
 extern int	pgaml_bucket_interval;	/* s; divides a day */
 extern bool pgaml_capture;
 extern double pgaml_capture_rate;	/* 0..1 */
 extern int	pgaml_capture_ring_size;	/* records */
 extern int	pgaml_collect_interval; /* s */
+extern bool pgaml_explain_predicted_time;
+extern int	pgaml_guard_mode;	/* PgamlGuardMode */
 extern int	pgaml_history_retention;	/* min */
 extern int	pgaml_jobs_retention;	/* min */
 extern int	pgaml_max_concurrent_training;	/* training workers at once */
+extern double pgaml_max_predicted_time; /* ms; 0 = no limit */
 extern int	pgaml_max_statements;	/* distinct queryids per database */
 extern int	pgaml_max_workers;	/* visiting workers at once */
 extern int	pgaml_min_training_samples;
