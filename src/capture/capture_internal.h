@@ -5,7 +5,7 @@
  * hooks.c asks watch.c whether a statement counts, sampling.c whether this
  * execution is sampled, record.c to follow it; known_plans.c and
  * statement.c describe plans and statements once; mailbox.c hands records
- * over.  Nothing here raises an error, waits, or reads a catalog.
+ * over; shield.c and budget.c keep errors and cost within bounds.  Nothing here raises an error, waits, or reads a catalog.
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_CAPTURE_INTERNAL_H
@@ -35,6 +35,9 @@ extern bool pgaml_watch_utility_nests(const Node *statement);
 /* Executions and thinned ones are counted here and flushed to shared memory now and then. */
 extern void pgaml_watch_count(uint32 executions, uint32 thinned);
 extern void pgaml_watch_flush(void);
+
+/* An execution whose sample was lost to an error of ours. */
+extern void pgaml_watch_lost(void);
 
 /* ---- sampling.c: which executions ---- */
 
@@ -72,6 +75,28 @@ extern void pgaml_record_forget_planned(void);
 extern void pgaml_record_start(QueryDesc *query);
 extern void pgaml_record_failed(QueryDesc *query);
 extern void pgaml_record_end(QueryDesc *query);
+
+/* ---- shield.c: errors of ours stay ours ---- */
+
+typedef void (*PgamlShieldedWork) (void *arg);
+
+/*
+ * Run what only a captured execution needs.  Its time is measured; an error
+ * of it is counted and logged, not raised: then false.  The work may palloc;
+ * it holds no lock while it calls what can raise.
+ *
+ * CAUTION: not while an error is in flight, as in pgaml_record_failed, where
+ * nothing may raise.
+ */
+extern bool pgaml_shield_run(PgamlShieldedWork work, void *arg);
+
+/* ---- budget.c: what the hooks cost ---- */
+
+/*
+ * So many pairs of InstrStartNode and InstrStopNode with these options
+ * (INSTRUMENT_...) ran in the executor because of us: their cost is ours.
+ */
+extern void pgaml_budget_add_nodes(int instrument_options, double pairs);
 
 /* ---- mailbox.c: the way to the worker ---- */
 

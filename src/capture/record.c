@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mix.h"
 #include "base/shmem.h"
 #include "compat/compat.h"
@@ -48,6 +49,15 @@ typedef struct Session
 	int64		previous_queryid;
 	int64		previous_rows;
 } Session;
+
+/* An execution that is sampled. */
+typedef struct Starting
+{
+	QueryDesc  *query;
+	PgamlRhythm *rhythm;
+	float		weight;
+	double		planning_ms;
+} Starting;
 
 typedef struct Planned
 {
@@ -167,30 +177,23 @@ forget_followed(void *arg)
 		*link = (*link)->next;
 }
 
-/*
- * Allocates in es_query_cxt, as pg_stat_statements does.  Counts an error
- * and leaves the execution alone when there is no memory for the record.
- */
+/* Shielded work.  Allocates in es_query_cxt, as pg_stat_statements does. */
 static void
-follow(QueryDesc *query, float weight, PgamlRhythm *rhythm, double planning_ms)
+follow(void *arg)
 {
+	const Starting *starting = arg;
+	QueryDesc  *query = starting->query;
 	MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
-	Followed   *followed = palloc_extended(sizeof(Followed), MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
+	Followed   *followed = palloc0(sizeof(Followed));
 
-	if (followed == NULL)
-	{
-		MemoryContextSwitchTo(old);
-		pg_atomic_fetch_add_u64(&pgaml_shared->errors, 1);
-		pgaml_watch_count(1, 0);
-		return;
-	}
+	PGAML_FAULT("capture-follow");
 	if (query->totaltime == NULL)
 		query->totaltime = InstrAlloc(1, INSTRUMENT_ALL, false);
 	MemoryContextSwitchTo(old);
 
-	describe_start(query, planning_ms, &followed->sample);
-	followed->sample.weight = weight;
-	pgaml_known_plan(query->plannedstmt, rhythm, &followed->sample);
+	describe_start(query, starting->planning_ms, &followed->sample);
+	followed->sample.weight = starting->weight;
+	pgaml_known_plan(query->plannedstmt, starting->rhythm, &followed->sample);
 	followed->query = query;
 	followed->gone.func = forget_followed;
 	followed->gone.arg = followed;
@@ -202,17 +205,15 @@ follow(QueryDesc *query, float weight, PgamlRhythm *rhythm, double planning_ms)
 void
 pgaml_record_start(QueryDesc *query)
 {
-	PgamlRhythm *rhythm;
-	float		weight;
-	double		planning_ms;
+	Starting	starting = {.query = query};
 
 	advance_session();
-	planning_ms = take_planned((int64) query->plannedstmt->queryId);
-	weight = pgaml_sampling_weight(query->plannedstmt, &rhythm);
-	if (weight > 0.0f)
-		follow(query, weight, rhythm, planning_ms);
-	else
+	starting.planning_ms = take_planned((int64) query->plannedstmt->queryId);
+	starting.weight = pgaml_sampling_weight(query->plannedstmt, &starting.rhythm);
+	if (starting.weight == 0.0f)
 		pgaml_watch_count(1, 1);
+	else if (!pgaml_shield_run(follow, &starting))
+		pgaml_watch_lost();
 }
 
 /* ---- end ---- */
@@ -301,11 +302,29 @@ pgaml_record_failed(QueryDesc *query)
 			  PGAML_OUTCOME_CANCELLED : PGAML_OUTCOME_ERROR);
 }
 
+/* Shielded work. */
+static void
+finish(void *arg)
+{
+	Followed   *followed = arg;
+	QueryDesc  *query = followed->query;
+	PgamlSample *sample = &followed->sample;
+
+	PGAML_FAULT("capture-finish");
+	/* Several hooks may do this; the first one does the work. */
+	InstrEndLoop(query->totaltime);
+	sample->execution_ms = query->totaltime->total * 1000.0;
+	sample->rows = session.previous_rows;
+	if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE)
+		sample->top_rows_true = (double) sample->rows;
+	describe_usage(&query->totaltime->bufusage, &query->totaltime->walusage, sample);
+	hand_over(followed, PGAML_OUTCOME_DONE);
+}
+
 void
 pgaml_record_end(QueryDesc *query)
 {
 	Followed   *followed = followed_list != NULL ? find_followed(query) : NULL;
-	PgamlSample *sample;
 
 	if (!pgaml_watch_on())
 		return;
@@ -313,14 +332,9 @@ pgaml_record_end(QueryDesc *query)
 	session.previous_rows = (int64) PGAML_ROWS_PROCESSED(query->estate);
 	if (followed == NULL || query->totaltime == NULL)
 		return;
-
-	/* Several hooks may do this; the first one does the work. */
-	InstrEndLoop(query->totaltime);
-	sample = &followed->sample;
-	sample->execution_ms = query->totaltime->total * 1000.0;
-	sample->rows = session.previous_rows;
-	if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE)
-		sample->top_rows_true = (double) sample->rows;
-	describe_usage(&query->totaltime->bufusage, &query->totaltime->walusage, sample);
-	hand_over(followed, PGAML_OUTCOME_DONE);
+	if (!pgaml_shield_run(finish, followed))
+	{
+		followed->query = NULL;
+		pgaml_watch_lost();
+	}
 }

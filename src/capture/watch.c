@@ -142,6 +142,13 @@ pgaml_watch_count(uint32 executions, uint32 thinned)
 }
 
 void
+pgaml_watch_lost(void)
+{
+	pg_atomic_fetch_add_u64(&pgaml_shared->errors, 1);
+	pgaml_watch_count(1, 0);
+}
+
+void
 pgaml_watch_flush(void)
 {
 	if (unflushed_executions > 0)
