@@ -35,7 +35,10 @@
 
 #define EXTENSION_NAME	"pganalytics_ml"
 
+#define IMPATIENT_LOCK_TIMEOUT	"1"	/* ms, the least there is */
+
 static int	open_brackets = 0;
+static bool patient_now = true;
 
 /* Owner and schema of an extension; false when it is not installed. */
 static bool
@@ -100,6 +103,25 @@ bracket_gone(void *arg)
 }
 
 bool
+pgaml_spi_patient(bool patient)
+{
+	bool		before = patient_now;
+
+	patient_now = patient;
+	return before;
+}
+
+/* Where nobody may be kept waiting: the locks that DROP EXTENSION wants first are free, or this is an error. */
+static void
+hold_at_once(void)
+{
+	if (!pgaml_extension_hold())
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("extension \"%s\" is in use or not installed", EXTENSION_NAME)));
+}
+
+bool
 pgaml_spi_inside(void)
 {
 	return open_brackets > 0;
@@ -123,6 +145,9 @@ set_in_bracket(void)
 		if (GetConfigOption(settings[i][0], true, false) != NULL)
 			(void) set_config_option(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_SESSION,
 									 GUC_ACTION_SAVE, true, 0, false);
+	if (!patient_now)
+		(void) set_config_option("lock_timeout", IMPATIENT_LOCK_TIMEOUT, PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
 }
 
 void
@@ -132,6 +157,8 @@ pgaml_spi_open(PgamlSpi *spi)
 	Oid			schema;
 	MemoryContextCallback *gone;
 
+	if (!patient_now)
+		hold_at_once();
 	if (!extension_row(EXTENSION_NAME, &owner, &schema))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -261,6 +288,39 @@ pgaml_spi_each(const char *sql, int nargs, const Oid *types, const Datum *values
 	SPI_cursor_close(portal);
 	MemoryContextDelete(batch);
 	return seen;
+}
+
+uint64
+pgaml_spi_exec_kept(SPIPlanPtr *plan, const char *sql, int nargs, const Oid *types,
+					const Datum *values, bool read_only)
+{
+	int			rc;
+
+	if (*plan == NULL)
+	{
+		SPIPlanPtr	made = SPI_prepare_cursor(sql, nargs, (Oid *) types, CURSOR_OPT_GENERIC_PLAN);
+
+		if (made == NULL || SPI_keepplan(made) != 0)
+			elog(ERROR, "SPI failed: %s", SPI_result_code_string(SPI_result));
+		*plan = made;
+	}
+	rc = SPI_execute_plan(*plan, (Datum *) values, NULL, read_only, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI failed: %s", SPI_result_code_string(rc));
+	return SPI_processed;
+}
+
+uint64
+pgaml_spi_each_kept(SPIPlanPtr *plan, const char *sql, int nargs, const Oid *types, const Datum *values,
+					bool read_only, PgamlRowCallback row, void *state)
+{
+	uint64		n = pgaml_spi_exec_kept(plan, sql, nargs, types, values, read_only);
+	SPITupleTable *rows = SPI_tuptable;
+
+	for (uint64 i = 0; i < n && row(rows->vals[i], rows->tupdesc, state); i++)
+		CHECK_FOR_INTERRUPTS();
+	SPI_freetuptable(rows);
+	return n;
 }
 
 static bool

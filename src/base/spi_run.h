@@ -30,6 +30,14 @@ extern void pgaml_spi_open(PgamlSpi *spi);
 extern void pgaml_spi_close(PgamlSpi *spi);
 
 /*
+ * May brackets wait for locks?  While they may not, opening one raises
+ * LOCK_NOT_AVAILABLE when the extension is about to be dropped, and what runs
+ * inside does when a lock is not free within a millisecond.  Returns what was
+ * said before, to be restored in PG_FINALLY or after PG_CATCH.
+ */
+extern bool pgaml_spi_patient(bool patient);
+
+/*
  * Is a bracket open in this backend?  What runs inside is the extension's own
  * work and is not captured.
  */
@@ -54,6 +62,16 @@ extern uint64 pgaml_spi_run(const char *sql, bool read_only);
 typedef bool (*PgamlRowCallback) (HeapTuple tuple, TupleDesc desc, void *state);
 extern uint64 pgaml_spi_each(const char *sql, int nargs, const Oid *types, const Datum *values,
 							 const char *nulls, bool read_only, PgamlRowCallback row, void *state);
+
+/*
+ * The same two with a plan that is made once and kept for the session in
+ * *plan, which is NULL at first and always goes with this text.  It does not
+ * depend on the parameters.  All rows are fetched at once: for small results.
+ */
+extern uint64 pgaml_spi_exec_kept(SPIPlanPtr *plan, const char *sql, int nargs, const Oid *types,
+								  const Datum *values, bool read_only);
+extern uint64 pgaml_spi_each_kept(SPIPlanPtr *plan, const char *sql, int nargs, const Oid *types,
+								  const Datum *values, bool read_only, PgamlRowCallback row, void *state);
 
 /*
  * The rows of a query as the result of a set-returning function that has

@@ -25,6 +25,21 @@ typedef struct PgamlTables
 	double		row_width;		/* mean, bytes; NaN when never analyzed */
 } PgamlTables;
 
+/* What the catalog says of one table. */
+typedef struct PgamlTable
+{
+	double		pages;
+	double		rows;			/* negative: never vacuumed nor analyzed */
+	double		indexes;
+	double		row_width;		/* bytes; NaN when never analyzed */
+} PgamlTable;
+
+/* Means and sums over the tables of one plan. */
+extern void pgaml_tables_sum(const PgamlTable *tables, int n, PgamlTables *out);
+
+/* The same of these relations, straight from the catalog; in a transaction. */
+extern void pgaml_tables_of(const Oid *relations, int n, PgamlTables *out);
+
 /* Everything known of one queryid. */
 typedef struct PgamlStatement
 {
@@ -60,6 +75,13 @@ typedef struct PgamlStatementSet
 /* Read everything once.  The set lives in a new child of parent. */
 extern PgamlStatementSet *pgaml_statements_load(MemoryContext parent, bool read_only);
 
+/*
+ * Read only these statements, by the index; cheap when they are few.  Their
+ * lifetime counters are those of the last tick.
+ */
+extern PgamlStatementSet *pgaml_statements_load_few(MemoryContext parent, const int64 *queryids, int n,
+													bool read_only);
+
 /* Inside an open SPI bracket: width in force of a bucket of history, s. */
 extern int	pgaml_features_bucket_width(bool read_only);
 
@@ -88,6 +110,9 @@ typedef struct PgamlMoment
 extern void pgaml_feature_row(const PgamlTables *tables, const PgamlRuns *runs,
 							  const PgamlCalls *calls, int64 plan_id, const float *plan_values,
 							  const PgamlMoment *moment, float *row, PgamlRunsSummary *summary);
+
+/* The moment now, with what a set knows of it. */
+extern void pgaml_moment(int bucket_width, double memory_pct, TimestampTz now, PgamlMoment *out);
 
 /* The same for a loaded statement as of now. */
 extern void pgaml_statement_row(const PgamlStatementSet *set, const PgamlStatement *statement,

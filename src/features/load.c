@@ -1,12 +1,16 @@
 /*-------------------------------------------------------------------------
  * load.c
- *		Reads what is known of every statement of the database, once.
+ *		Reads what is known of every statement of the database, or of a few.
  *
  * Five set-based reads: users with their last plan, the tables of those
  * plans, recent executions, the newest buckets of history, and the counters
  * of pg_stat_statements.  Called by predict (kept per backend) and by train.
  * Takes no lock on user tables: sizes and row counts are those that the last
  * VACUUM or ANALYZE wrote to the catalog.
+ *
+ * A few statements are read by plans that are kept for the session, and their
+ * lifetime counters are those of the last tick: pg_stat_statements can only be
+ * read as a whole.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -27,18 +31,15 @@
 #include "history/history.h"
 
 #define SECONDS_PER_HOUR	3600.0
-#define BYTES_PER_MB		(1024.0 * 1024.0)
 #define PRESIZE				16384	/* buckets; a hash that grows is split again and again */
+#define PRESIZE_FEW			64
+#define READ_ARGS			3		/* parameters of a read, at most */
 
 /* A table named by some plan. */
 typedef struct TableFacts
 {
 	Oid			relid;			/* hash key */
-	bool		known;			/* vacuumed or analyzed at least once */
-	double		size_mb;
-	double		rows;
-	double		indexes;
-	double		row_width;		/* NaN when never analyzed */
+	PgamlTable	table;
 } TableFacts;
 
 typedef struct Loader
@@ -46,7 +47,39 @@ typedef struct Loader
 	PgamlStatementSet *set;
 	HTAB	   *tables;			/* TableFacts by relid */
 	bool		read_only;
+	bool		few;			/* only these, */
+	Datum		only;			/* bigint[] */
 } Loader;
+
+/* One read: of everything, and of a few statements, whose identifiers are the last parameter. */
+typedef struct Read
+{
+	const char *all;
+	const char *few;
+	SPIPlanPtr	kept;			/* plan of few */
+} Read;
+
+static void
+read_rows(Loader *loader, Read *read, int nargs, const Oid *types, const Datum *values, PgamlRowCallback row)
+{
+	Oid			few_types[READ_ARGS];
+	Datum		few_values[READ_ARGS];
+
+	if (!loader->few)
+	{
+		pgaml_spi_each(read->all, nargs, types, values, NULL, loader->read_only, row, loader);
+		return;
+	}
+	Assert(nargs < READ_ARGS);
+	for (int i = 0; i < nargs; i++)
+	{
+		few_types[i] = types[i];
+		few_values[i] = values[i];
+	}
+	few_types[nargs] = INT8ARRAYOID;
+	few_values[nargs] = loader->only;
+	pgaml_spi_each_kept(&read->kept, read->few, nargs + 1, few_types, few_values, loader->read_only, row, loader);
+}
 
 /* Find or make the entry of a queryid. */
 static PgamlStatement *
@@ -83,11 +116,11 @@ add_user(Loader *loader, PgamlStatement *statement, Oid userid)
 }
 
 static HTAB *
-make_hash(const char *name, Size keysize, Size entrysize, MemoryContext context)
+make_hash(const Loader *loader, const char *name, Size keysize, Size entrysize, MemoryContext context)
 {
 	HASHCTL		info = {.keysize = keysize, .entrysize = entrysize, .hcxt = context};
 
-	return hash_create(name, PRESIZE, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	return hash_create(name, loader->few ? PRESIZE_FEW : PRESIZE, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 static bool
@@ -96,59 +129,48 @@ table_row(HeapTuple tuple, TupleDesc desc, void *state)
 	Loader	   *loader = state;
 	bool		isnull;
 	Oid			relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
-	TableFacts *facts = hash_search(loader->tables, &relid, HASH_ENTER, NULL);
-	double		pages = pgaml_row_float8(tuple, desc, 2);
+	PgamlTable *table = &((TableFacts *) hash_search(loader->tables, &relid, HASH_ENTER, NULL))->table;
 
-	facts->rows = pgaml_row_float8(tuple, desc, 3);
-	facts->known = facts->rows >= 0.0;
-	facts->size_mb = pages * BLCKSZ / BYTES_PER_MB;
-	facts->indexes = pgaml_row_float8(tuple, desc, 4);
-	facts->row_width = pgaml_row_float8(tuple, desc, 5);
+	table->pages = pgaml_row_float8(tuple, desc, 2);
+	table->rows = pgaml_row_float8(tuple, desc, 3);
+	table->indexes = pgaml_row_float8(tuple, desc, 4);
+	table->row_width = pgaml_row_float8(tuple, desc, 5);
 	return true;
 }
+
+#define TABLES_SQL(condition) \
+	"SELECT c.oid, c.relpages::float8, c.reltuples::float8, " \
+	"       (SELECT count(*) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid)::float8, " \
+	"       (SELECT sum(s.stawidth) FROM pg_catalog.pg_statistic s " \
+	"         WHERE s.starelid = c.oid AND NOT s.stainherit)::float8 " \
+	"  FROM pg_catalog.pg_class c " \
+	" WHERE c.oid IN (SELECT unnest(u.relations) FROM pganalytics.statement_users u" condition ")"
 
 /* Catalog facts of every table that some plan names. */
 static void
 load_tables(Loader *loader)
 {
-	static const char sql[] =
-		"SELECT c.oid, c.relpages::float8, c.reltuples::float8, "
-		"       (SELECT count(*) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid)::float8, "
-		"       (SELECT sum(s.stawidth) FROM pg_catalog.pg_statistic s "
-		"         WHERE s.starelid = c.oid AND NOT s.stainherit)::float8 "
-		"  FROM pg_catalog.pg_class c "
-		" WHERE c.oid IN (SELECT unnest(u.relations) FROM pganalytics.statement_users u)";
+	static Read read = {TABLES_SQL(""), TABLES_SQL(" WHERE u.queryid = ANY ($1)")};
 
-	pgaml_spi_each(sql, 0, NULL, NULL, NULL, loader->read_only, table_row, loader);
+	read_rows(loader, &read, 0, NULL, NULL, table_row);
 }
 
 /* Means and sums over the tables of one plan. */
 static void
 sum_tables(Loader *loader, const Oid *relations, int n, PgamlTables *out)
 {
-	int			widths = 0;
-	double		width = 0.0;
+	PgamlTable *tables = palloc(sizeof(PgamlTable) * Max(n, 1));
+	int			found = 0;
 
-	memset(out, 0, sizeof(*out));
 	for (int i = 0; i < n; i++)
 	{
 		TableFacts *facts = hash_search(loader->tables, &relations[i], HASH_FIND, NULL);
 
-		if (facts == NULL || !facts->known)
-			continue;
-		out->known++;
-		out->size_mb += facts->size_mb;
-		out->indexes += facts->indexes;
-		out->rows += facts->rows;
-		if (!isnan(facts->row_width))
-		{
-			width += facts->row_width;
-			widths++;
-		}
+		if (facts != NULL)
+			tables[found++] = facts->table;
 	}
-	if (out->known > 0)
-		out->size_mb /= out->known;
-	out->row_width = widths > 0 ? width / widths : get_float8_nan();
+	pgaml_tables_sum(tables, found, out);
+	pfree(tables);
 }
 
 /* One user's row of a queryid; the newest plan of all users is kept. */
@@ -181,22 +203,27 @@ user_row(HeapTuple tuple, TupleDesc desc, void *state)
 	return true;
 }
 
+#define USERS_SQL(condition, alias_condition) \
+	"SELECT u.queryid, u.userid, u.plan_id, u.plan_facts, u.relations, s.plannable, " \
+	"       least(s.first_seen, f.first_seen), u.plan_seen " \
+	"  FROM pganalytics.statement_users u " \
+	"  LEFT JOIN pganalytics.statements s ON s.queryid = u.queryid " \
+	"       AND s.origin = (SELECT origin FROM pganalytics.installation) " \
+	"  LEFT JOIN (SELECT a.own_queryid, min(r.first_seen) AS first_seen FROM pganalytics.statement_aliases a " \
+	"               JOIN pganalytics.statements r ON r.origin = a.origin AND r.queryid = a.queryid " \
+	alias_condition "              GROUP BY a.own_queryid) f ON f.own_queryid = u.queryid" condition
+
 static void
 load_users(Loader *loader)
 {
-	static const char sql[] =
-		"SELECT u.queryid, u.userid, u.plan_id, u.plan_facts, u.relations, s.plannable, "
-		"       least(s.first_seen, f.first_seen), u.plan_seen "
-		"  FROM pganalytics.statement_users u "
-		"  LEFT JOIN pganalytics.statements s ON s.queryid = u.queryid "
-		"       AND s.origin = (SELECT origin FROM pganalytics.installation) "
-		"  LEFT JOIN (SELECT a.own_queryid, min(r.first_seen) AS first_seen FROM pganalytics.statement_aliases a "
-		"               JOIN pganalytics.statements r ON r.origin = a.origin AND r.queryid = a.queryid "
-		"              GROUP BY a.own_queryid) f ON f.own_queryid = u.queryid";
+	static Read read = {
+		USERS_SQL("", ""), USERS_SQL(" WHERE u.queryid = ANY ($1)", " WHERE a.own_queryid = ANY ($1) ")
+	};
 
-	pgaml_spi_each(sql, 0, NULL, NULL, NULL, loader->read_only, user_row, loader);
+	read_rows(loader, &read, 0, NULL, NULL, user_row);
 }
 
+/* The plans of runs that were stored before their costs were are not known. */
 static bool
 recent_row(HeapTuple tuple, TupleDesc desc, void *state)
 {
@@ -204,7 +231,11 @@ recent_row(HeapTuple tuple, TupleDesc desc, void *state)
 	PgamlStatement *statement = enter(loader, pgaml_row_int8(tuple, desc, 1, 0));
 	void	   *ms;
 	void	   *plans;
+	void	   *costs;
+	void	   *plan_rows;
 	int			n = pgaml_row_array(tuple, desc, 3, FLOAT4OID, &ms);
+	bool		planned = pgaml_row_array(tuple, desc, 8, FLOAT4OID, &costs) == n &&
+		pgaml_row_array(tuple, desc, 9, FLOAT4OID, &plan_rows) == n;
 	PgamlRun	run;
 
 	if (n < 1 || pgaml_row_array(tuple, desc, 4, INT8OID, &plans) != n)
@@ -214,26 +245,30 @@ recent_row(HeapTuple tuple, TupleDesc desc, void *state)
 	run.active = pgaml_row_float8(tuple, desc, 5);
 	run.rows = pgaml_row_float8(tuple, desc, 6);
 	run.hit_ratio = pgaml_row_float8(tuple, desc, 7);
-	run.cost = run.plan_rows = get_float4_nan();	/* plans of single executions are kept as their ids only */
 	for (int i = 0; i < n; i++)
 	{
 		run.log_ms = logf(Max(((float *) ms)[i], 1e-4f));
 		run.plan = ((int64 *) plans)[i];
+		run.cost = planned ? ((float *) costs)[i] : get_float4_nan();
+		run.plan_rows = planned ? ((float *) plan_rows)[i] : get_float4_nan();
 		pgaml_runs_push(&statement->runs, &run);
 	}
 	statement->captured = true;
 	return true;
 }
 
+#define RECENT_SQL \
+	"SELECT queryid, last_at, " \
+	"       recent_ms, recent_plans, active_backends::float8, rows_per_call::float8, hit_ratio::float8, " \
+	"       recent_costs, recent_plan_rows " \
+	"  FROM pganalytics.statement_recent"
+
 static void
 load_recent(Loader *loader)
 {
-	static const char sql[] =
-		"SELECT queryid, last_at, "
-		"       recent_ms, recent_plans, active_backends::float8, rows_per_call::float8, hit_ratio::float8 "
-		"  FROM pganalytics.statement_recent";
+	static Read read = {RECENT_SQL, RECENT_SQL " WHERE queryid = ANY ($1)"};
 
-	pgaml_spi_each(sql, 0, NULL, NULL, NULL, loader->read_only, recent_row, loader);
+	read_rows(loader, &read, 0, NULL, NULL, recent_row);
 }
 
 /*
@@ -271,15 +306,17 @@ bucket_row(HeapTuple tuple, TupleDesc desc, void *state)
 	return true;
 }
 
+#define BUCKETS_SQL(condition) \
+	"SELECT h.queryid, h.bucket_start, h.calls, h.total_ms, h.sum_squares, h.rows, h.shared_blks_hit, " \
+	"       h.shared_blks_read, h.bucket_width::int8, (h.restored OR r.queryid IS NULL)::int4::int8 " \
+	"  FROM pganalytics.history_buckets($2, $1, 'infinity') h " \
+	"  LEFT JOIN pganalytics.statement_recent r ON r.queryid = h.queryid " \
+	" WHERE h.known" condition " ORDER BY h.queryid, h.bucket_start + h.bucket_width * interval '1 second'"
+
 static void
 load_buckets(Loader *loader)
 {
-	static const char sql[] =
-		"SELECT h.queryid, h.bucket_start, h.calls, h.total_ms, h.sum_squares, h.rows, h.shared_blks_hit, "
-		"       h.shared_blks_read, h.bucket_width::int8, (h.restored OR r.queryid IS NULL)::int4::int8 "
-		"  FROM pganalytics.history_buckets($2, $1, 'infinity') h "
-		"  LEFT JOIN pganalytics.statement_recent r ON r.queryid = h.queryid "
-		" WHERE h.known ORDER BY h.queryid, h.bucket_start + h.bucket_width * interval '1 second'";
+	static Read read = {BUCKETS_SQL(""), BUCKETS_SQL(" AND h.queryid = ANY ($3)")};
 	PgamlStatementSet *set = loader->set;
 	Oid			types[] = {TIMESTAMPTZOID, INT4OID};
 	Datum		values[2];
@@ -287,7 +324,7 @@ load_buckets(Loader *loader)
 	values[0] = TimestampTzGetDatum(pgaml_clock_bucket(set->loaded_at, set->bucket_width) -
 									(int64) PGAML_RECENT_BUCKETS * set->bucket_width * USECS_PER_SEC);
 	values[1] = Int32GetDatum(set->bucket_width);
-	pgaml_spi_each(sql, 2, types, values, NULL, loader->read_only, bucket_row, loader);
+	read_rows(loader, &read, 2, types, values, bucket_row);
 }
 
 /* Lifetime figures: the answer before the first difference of counters. */
@@ -317,6 +354,19 @@ counter_row(HeapTuple tuple, TupleDesc desc, void *state)
 	return true;
 }
 
+/* Of a few statements: as of the last tick. */
+static void
+load_few_counters(Loader *loader)
+{
+	static Read read = {
+		.few = "SELECT queryid, userid, calls::float8, total_ms / calls, "
+		"       sqrt(greatest(sum_squares / calls - (total_ms / calls) ^ 2, 0)) "
+		"  FROM pganalytics.statement_counters WHERE queryid = ANY ($1) AND calls > 0 AND kept"
+	};
+
+	read_rows(loader, &read, 0, NULL, NULL, counter_row);
+}
+
 static void
 load_counters(Loader *loader)
 {
@@ -336,9 +386,10 @@ int
 pgaml_features_bucket_width(bool read_only)
 {
 	static const char sql[] = "SELECT bucket_width::float8 FROM pganalytics.collector_state";
+	static SPIPlanPtr kept;
 	double		width = get_float8_nan();
 
-	if (pgaml_spi_exec(sql, 0, NULL, NULL, NULL, read_only) > 0)
+	if (pgaml_spi_exec_kept(&kept, sql, 0, NULL, NULL, read_only) > 0)
 		width = pgaml_row_float8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	return isnan(width) ? pgaml_bucket_interval : (int) width;
 }
@@ -347,6 +398,7 @@ pgaml_features_bucket_width(bool read_only)
 static void
 load_windows(Loader *loader)
 {
+	static SPIPlanPtr kept;
 	static const char coverage_sql[] =
 		"SELECT 1 - sum(1 - least(w.covered, 1)) / $3 "
 		"  FROM (SELECT exp(sum(ln(greatest(coverage, 1e-9)))) AS covered "
@@ -363,32 +415,63 @@ load_windows(Loader *loader)
 									(int64) PGAML_RECENT_BUCKETS * set->bucket_width * USECS_PER_SEC);
 	values[1] = Int32GetDatum(set->bucket_width);
 	values[2] = Float8GetDatum(PGAML_RECENT_BUCKETS);
-	if (pgaml_spi_exec(coverage_sql, 3, types, values, NULL, loader->read_only) > 0)
+	if (pgaml_spi_exec_kept(&kept, coverage_sql, 3, types, values, loader->read_only) > 0)
 		coverage = pgaml_row_float8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	set->coverage = isnan(coverage) ? 1.0 : Max(0.0, coverage);
+}
+
+static PgamlStatementSet *
+make_set(Loader *loader, MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "pganalytics_ml statements",
+												  ALLOCSET_DEFAULT_SIZES);
+	PgamlStatementSet *set = MemoryContextAllocZero(context, sizeof(PgamlStatementSet));
+
+	set->context = context;
+	set->loaded_at = pgaml_clock_now();
+	set->memory_pct = pgaml_os_available_memory_pct();
+	set->statements = make_hash(loader, "pganalytics_ml statements", sizeof(int64), sizeof(PgamlStatement), context);
+	loader->tables = make_hash(loader, "pganalytics_ml tables", sizeof(Oid), sizeof(TableFacts), CurrentMemoryContext);
+	return set;
+}
+
+/* Buckets come before captured runs, which are newer than those that stand for runs beside them. */
+static void
+load_past(Loader *loader)
+{
+	load_windows(loader);
+	load_tables(loader);
+	load_users(loader);
+	load_buckets(loader);
+	load_recent(loader);
 }
 
 PgamlStatementSet *
 pgaml_statements_load(MemoryContext parent, bool read_only)
 {
-	MemoryContext context = AllocSetContextCreate(parent, "pganalytics_ml statements",
-												  ALLOCSET_DEFAULT_SIZES);
-	PgamlStatementSet *set = MemoryContextAllocZero(context, sizeof(PgamlStatementSet));
-	Loader		loader = {.set = set, .read_only = read_only};
+	Loader		loader = {.read_only = read_only};
 
-	set->context = context;
-	set->loaded_at = pgaml_clock_now();
-	set->memory_pct = pgaml_os_available_memory_pct();
-	set->statements = make_hash("pganalytics_ml statements", sizeof(int64), sizeof(PgamlStatement), context);
-	loader.tables = make_hash("pganalytics_ml tables", sizeof(Oid), sizeof(TableFacts), CurrentMemoryContext);
-	load_windows(&loader);
-	load_tables(&loader);
-	load_users(&loader);
-	load_buckets(&loader);		/* before captured runs, which are newer than buckets that stand for runs beside them */
-	load_recent(&loader);
+	loader.set = make_set(&loader, parent);
+	load_past(&loader);
 	load_counters(&loader);
 	hash_destroy(loader.tables);
-	return set;
+	return loader.set;
+}
+
+PgamlStatementSet *
+pgaml_statements_load_few(MemoryContext parent, const int64 *queryids, int n, bool read_only)
+{
+	Loader		loader = {.read_only = read_only, .few = true};
+	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(queryids[i]);
+	loader.only = PointerGetDatum(construct_array(values, n, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	loader.set = make_set(&loader, parent);
+	load_past(&loader);
+	load_few_counters(&loader);
+	hash_destroy(loader.tables);
+	return loader.set;
 }
 
 void
@@ -416,15 +499,24 @@ pgaml_statement_first(const PgamlStatementSet *set, const PgamlStatement *statem
 }
 
 void
+pgaml_moment(int bucket_width, double memory_pct, TimestampTz now, PgamlMoment *out)
+{
+	out->at = (double) now / USECS_PER_SEC;
+	out->bucket = (int64) floor(out->at / bucket_width);
+	out->per_hour = SECONDS_PER_HOUR / bucket_width;
+	out->memory_pct = memory_pct;
+}
+
+void
 pgaml_statement_row(const PgamlStatementSet *set, const PgamlStatement *statement,
 					TimestampTz now, float *row, PgamlRunsSummary *summary)
 {
 	PgamlMoment moment;
 
-	moment.at = (double) now / USECS_PER_SEC;
-	moment.bucket = (int64) floor(moment.at / set->bucket_width);
-	moment.per_hour = SECONDS_PER_HOUR / set->bucket_width;
-	moment.memory_pct = set->memory_pct;
+	pgaml_moment(set->bucket_width, set->memory_pct, now, &moment);
 	pgaml_feature_row(&statement->tables, &statement->runs, &statement->calls, statement->plan_id,
 					  statement->plan_values, &moment, row, summary);
+	/* This is the plan of an execution before: how it differs from the others says nothing of the next one's. */
+	for (int f = PGAML_F_LAG_COST_DEPARTURE; f <= PGAML_F_LAG_LINE_DEPARTURE; f++)
+		row[f] = get_float4_nan();
 }

@@ -121,16 +121,19 @@ static const char insert_samples[] =
 	"((SELECT room.left FROM room) OR EXISTS " \
 	"(SELECT 1 FROM pganalytics.statements s WHERE s.queryid = n.queryid)) "
 
-/* The newest HISTORY completed executions of the statements in $2. */
+/* The newest 32 (PGAML_RECENT_RUNS) completed executions of the statements in $2. */
 static const char update_recent[] =
 WITH_ROOM
 "INSERT INTO pganalytics.statement_recent AS old (queryid, last_at, recent_ms, recent_plans, "
-" active_backends, rows_per_call, hit_ratio) "
-"SELECT n.queryid, r.last_at, r.ms, r.plans, r.active, r.rows, r.hits "
+" recent_costs, recent_plan_rows, active_backends, rows_per_call, hit_ratio) "
+"SELECT n.queryid, r.last_at, r.ms, r.plans, r.costs, r.plan_rows, r.active, r.rows, r.hits "
 "FROM (SELECT DISTINCT q FROM pg_catalog.unnest($2) AS q) n(queryid), "
 "LATERAL (SELECT pg_catalog.max(x.sampled_at) AS last_at, "
 "  pg_catalog.array_agg(x.execution_ms::real ORDER BY x.sampled_at) AS ms, "
 "  pg_catalog.array_agg(x.plan_id ORDER BY x.sampled_at) AS plans, "
+/* PGAML_PF_LOG_COST and PGAML_PF_LOG_ROWS */
+"  pg_catalog.array_agg(x.plan_facts[1] ORDER BY x.sampled_at) AS costs, "
+"  pg_catalog.array_agg(x.plan_facts[3] ORDER BY x.sampled_at) AS plan_rows, "
 "  pg_catalog.avg(x.active_backends)::real AS active, "
 "  pg_catalog.avg(x.rows)::real AS rows, "
 "  (pg_catalog.sum(x.shared_blks_hit) / "
@@ -141,6 +144,7 @@ WITH_ROOM
 "WHERE r.last_at IS NOT NULL AND " STORED
 "ON CONFLICT (queryid) DO UPDATE SET last_at = excluded.last_at, "
 " recent_ms = excluded.recent_ms, recent_plans = excluded.recent_plans, "
+" recent_costs = excluded.recent_costs, recent_plan_rows = excluded.recent_plan_rows, "
 " active_backends = excluded.active_backends, rows_per_call = excluded.rows_per_call, "
 " hit_ratio = excluded.hit_ratio";
 

@@ -16,9 +16,7 @@
 
 #include "base/acl.h"
 #include "base/guc.h"
-#include "predict/known.h"
-#include "predict/predict.h"
-#include "registry/registry.h"
+#include "predict/answer.h"
 
 #define STEADIEST	0.02		/* log; least spread an interval without calibration assumes */
 #define UNSURE		1.0			/* log; spread assumed when a single run or mean is all there is */
@@ -41,7 +39,7 @@ log_normal_std_dev(double mean, double scale)
 static void
 answer_parametric(PgamlPrediction *out, double center, double scale, double mean_ratio)
 {
-	double		half = scale * pgaml_ml_normal_quantile(0.5 + pgaml_prediction_interval / 2.0);
+	double		half = scale * pgaml_ml_normal_quantile(0.5 + out->nominal / 2.0);
 
 	out->source = ML_SOURCE_HISTORY;
 	out->predicted_ms = to_ms(center);
@@ -55,57 +53,36 @@ answer_parametric(PgamlPrediction *out, double center, double scale, double mean
 
 /* The statement's own recent runs, without a model. */
 static void
-answer_runs(PgamlPrediction *out, const PgamlKnown *entry, const char *why, bool want_reason)
+answer_runs(PgamlPrediction *out, const PgamlCase *asked, const char *why, bool want_reason)
 {
-	double		scale = isnan(entry->runs.spread) ? UNSURE : Max(entry->runs.spread, STEADIEST);
+	const PgamlRunsSummary *runs = asked->runs;
+	double		scale = isnan(runs->spread) ? UNSURE : Max(runs->spread, STEADIEST);
 
-	answer_parametric(out, entry->runs.center, scale, entry->runs.mean_ratio);
+	answer_parametric(out, runs->center, scale, runs->mean_ratio);
 	if (want_reason)
-		out->reason = psprintf("%s; median of the last %d %s; interval not calibrated", why, entry->runs.runs,
-							   entry->captured ? "executions" : "buckets of history");
+		out->reason = psprintf("%s; median of the last %d %s; interval not calibrated", why, runs->runs,
+							   asked->known->captured ? "executions" : "buckets of history");
 }
 
 /* The mean since pg_stat_statements began counting. */
 static void
-answer_lifetime(PgamlPrediction *out, const PgamlKnown *entry, const char *why, bool want_reason)
+answer_lifetime(PgamlPrediction *out, const PgamlKnown *known, const char *why, bool want_reason)
 {
-	double		cv = entry->lifetime_std_dev / entry->lifetime_mean;
-	double		scale = entry->lifetime_calls > 1 ? Max(sqrt(log1p(cv * cv)), STEADIEST) : UNSURE;
+	double		cv = known->lifetime_std_dev / known->lifetime_mean;
+	double		scale = known->lifetime_calls > 1 ? Max(sqrt(log1p(cv * cv)), STEADIEST) : UNSURE;
 
-	answer_parametric(out, log(entry->lifetime_mean), scale, 1.0);
-	out->std_dev_ms = entry->lifetime_std_dev;
+	answer_parametric(out, log(known->lifetime_mean), scale, 1.0);
+	out->std_dev_ms = known->lifetime_std_dev;
 	if (want_reason)
 		out->reason = psprintf("%s; no difference of counters yet, so the lifetime mean of pg_stat_statements over %.0f calls; "
-							   "interval not calibrated", why, entry->lifetime_calls);
-}
-
-/* The model's forecast, kept with the statement until model or coverage change. */
-static const MlForecast *
-forecast(PgamlKnown *entry, const PgamlServing *serving)
-{
-	float		scratch[PGAML_F_COUNT];
-	uint64		generation = serving->generation + 1;
-
-	if (entry->forecast_generation != generation || entry->forecast_coverage != pgaml_prediction_interval)
-	{
-		/* What a model learnt of single statements elsewhere is not that of ours with the same identifier. */
-		MlStageQuery query = {
-			.row = entry->row, .key = serving->restored ? 0 : entry->queryid, .plan = entry->plan_id, .coverage = pgaml_prediction_interval,
-			.recent = entry->recent, .nrecent = entry->nrecent
-		};
-
-		pgaml_ml_stages_predict(serving->stages, &query, scratch, &entry->forecast);
-		entry->forecast_generation = generation;
-		entry->forecast_coverage = pgaml_prediction_interval;
-	}
-	return &entry->forecast;
+							   "interval not calibrated", why, known->lifetime_calls);
 }
 
 /* False when the model has no answer for this statement. */
 static bool
-answer_model(PgamlPrediction *out, PgamlKnown *entry, const PgamlServing *serving)
+answer_model(PgamlPrediction *out, const PgamlCase *asked, const MlForecast *answer)
 {
-	const MlForecast *answer = forecast(entry, serving);
+	bool		captured = asked->known != NULL && asked->known->captured;
 
 	if (answer->source == ML_SOURCE_NONE)
 		return false;
@@ -114,10 +91,10 @@ answer_model(PgamlPrediction *out, PgamlKnown *entry, const PgamlServing *servin
 	out->predicted_ms = to_ms(answer->center);
 	out->lower_ms = to_ms(answer->lower);
 	out->upper_ms = to_ms(answer->upper);
-	/* How far its mean is above its median is the statement's own, where that is known. */
+	/* How far its mean is above its median is the statement's own, where that is known ahead of the execution. */
 	out->expected_ms = out->predicted_ms *
-		(entry->runs.runs >= ML_STAGE_MIN_RUNS || answer->source == ML_SOURCE_HISTORY ?
-		 entry->runs.mean_ratio : answer->smear);
+		((asked->runs->runs >= ML_STAGE_MIN_RUNS && !asked->own_plan) || answer->source == ML_SOURCE_HISTORY ?
+		 asked->runs->mean_ratio : answer->smear);
 	out->std_dev_ms = log_normal_std_dev(out->expected_ms, answer->scale);
 	out->confidence = answer->confidence;
 	out->in_range = answer->in_range;
@@ -125,7 +102,7 @@ answer_model(PgamlPrediction *out, PgamlKnown *entry, const PgamlServing *servin
 	out->group = answer->group;
 	if (!answer->calibrated)
 		out->reason = "interval not calibrated: too few held-out executions";
-	else if (!entry->captured && answer->source == ML_SOURCE_HISTORY)
+	else if (!captured && answer->source == ML_SOURCE_HISTORY)
 		out->reason = "from buckets of history: no execution was captured";
 	return true;
 }
@@ -139,15 +116,32 @@ no_answer(PgamlPrediction *out, const char *reason)
 	out->reason = reason;
 }
 
-static void
-answer_known(PgamlPrediction *out, PgamlKnown *entry, bool want_reason)
+void
+pgaml_answer_forecast(const PgamlServing *serving, const PgamlCase *asked, MlForecast *out)
 {
-	const PgamlServing *serving = pgaml_registry_serving();
-	bool		counted = entry->lifetime_calls > 0 && entry->lifetime_mean > 0;
+	float		scratch[PGAML_F_COUNT];
+	MlStageQuery query = {
+		.row = asked->row, .plan = asked->plan_id, .own_plan = asked->own_plan, .coverage = asked->coverage,
+		.recent = asked->recent, .nrecent = asked->nrecent
+	};
+
+	/* What a model learnt of single statements elsewhere is not that of ours with the same identifier. */
+	if (!serving->restored && asked->known != NULL)
+		query.key = asked->known->queryid;
+	pgaml_ml_stages_predict(serving->stages, &query, scratch, out);
+}
+
+void
+pgaml_answer(const PgamlServing *serving, const PgamlCase *asked, const MlForecast *forecast,
+			 bool want_reason, PgamlPrediction *out)
+{
+	const PgamlKnown *known = asked->known;
+	bool		counted = known != NULL && known->lifetime_calls > 0 && known->lifetime_mean > 0;
 	const char *why = "no model in production yet";
 
-	out->plan_id = entry->plan_id;
-	out->plan_known = entry->plan_id != 0;
+	out->plan_id = asked->plan_id;
+	out->plan_known = asked->plan_id != 0;
+	out->nominal = asked->coverage;
 	if (serving->stages != NULL)
 	{
 		out->model_id = serving->model_id;
@@ -158,14 +152,35 @@ answer_known(PgamlPrediction *out, PgamlKnown *entry, bool want_reason)
 		why = serving->problem;
 
 	/* What was measured of the statement itself comes before what its plan suggests. */
-	if (serving->stages != NULL && (entry->runs.runs > 0 || !counted) && answer_model(out, entry, serving))
+	if (forecast != NULL && (asked->runs->runs > 0 || !counted) && answer_model(out, asked, forecast))
 		return;
-	if (entry->runs.runs > 0)
-		answer_runs(out, entry, why, want_reason);
+	if (asked->runs->runs > 0)
+		answer_runs(out, asked, why, want_reason);
 	else if (counted)
-		answer_lifetime(out, entry, why, want_reason);
+		answer_lifetime(out, known, why, want_reason);
 	else
 		no_answer(out, want_reason ? psprintf("%s, and nothing was recorded of this statement's time", why) : NULL);
+}
+
+/* By query identifier the model's forecast is kept with the statement until model or coverage change. */
+static void
+answer_known(PgamlPrediction *out, PgamlKnown *entry, bool want_reason)
+{
+	const PgamlServing *serving = pgaml_registry_serving();
+	uint64		generation = serving->generation + 1;
+	PgamlCase	asked = {
+		.known = entry, .row = entry->row, .runs = &entry->runs, .recent = entry->recent, .nrecent = entry->nrecent,
+		.plan_id = entry->plan_id, .coverage = pgaml_prediction_interval
+	};
+
+	if (serving->stages != NULL &&
+		(entry->forecast_generation != generation || entry->forecast_coverage != pgaml_prediction_interval))
+	{
+		pgaml_answer_forecast(serving, &asked, &entry->forecast);
+		entry->forecast_generation = generation;
+		entry->forecast_coverage = pgaml_prediction_interval;
+	}
+	pgaml_answer(serving, &asked, serving->stages != NULL ? &entry->forecast : NULL, want_reason, out);
 }
 
 void
@@ -176,6 +191,7 @@ pgaml_predict_queryid(int64 queryid, bool want_reason, PgamlPrediction *out)
 	memset(out, 0, sizeof(*out));
 	out->queryid = queryid;
 	out->coverage = get_float8_nan();
+	out->nominal = pgaml_prediction_interval;
 	if (queryid != 0)
 	{
 		(void) pgaml_registry_serving();	/* first, so that a change of models is seen before features are looked up */

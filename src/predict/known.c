@@ -8,6 +8,9 @@
  * not there is looked for again, but seldom: pg_stat_statements also holds
  * those of other databases.  Works without preload and on standbys; writes
  * nothing.
+ *
+ * Who asks for the time of a plan needs the past of one statement, and gets it
+ * by a few index scans (known_past.c).
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,7 +23,7 @@
 #include "base/fault.h"
 #include "base/guc.h"
 #include "base/spi_run.h"
-#include "predict/known.h"
+#include "predict/known_internal.h"
 #include "registry/registry.h"
 
 #define MISS_PATIENCE	50		/* look again for a missed queryid after so many times load_us */
@@ -36,15 +39,14 @@ static uint64 loaded_collected = 0;
 static double loaded_coverage = 1.0;
 static bool without_counters = false;
 
-static void
-reduce(HTAB *into, const PgamlStatementSet *set, const PgamlStatement *statement)
+void
+pgaml_known_reduce(const PgamlStatementSet *set, const PgamlStatement *statement, MemoryContext into,
+				   PgamlKnown *entry)
 {
-	PgamlKnown *entry = hash_search(into, &statement->queryid, HASH_ENTER, NULL);
-
 	memset(entry, 0, sizeof(*entry));
 	entry->queryid = statement->queryid;
 	entry->nusers = statement->nusers;
-	entry->users = MemoryContextAlloc(context, sizeof(Oid) * Max(statement->nusers, 1));
+	entry->users = MemoryContextAlloc(into, sizeof(Oid) * Max(statement->nusers, 1));
 	if (statement->nusers > 0)
 		memcpy(entry->users, statement->users, sizeof(Oid) * statement->nusers);
 	entry->plannable = statement->plannable;
@@ -85,7 +87,8 @@ reload(void)
 						HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	hash_seq_init(&scan, set->statements);
 	while ((statement = hash_seq_search(&scan)) != NULL)
-		reduce(table, set, statement);
+		pgaml_known_reduce(set, statement, context,
+						   hash_search(table, &statement->queryid, HASH_ENTER, NULL));
 	loaded_at = set->loaded_at;
 	loaded_coverage = set->coverage;
 	loaded_generation = pgaml_registry_generation();

@@ -37,6 +37,30 @@ typedef struct PgamlKnown
  */
 extern PgamlKnown *pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage);
 
+/* One statement, read by itself: what its own next plan is compared with. */
+typedef struct PgamlPast
+{
+	int64		queryid;		/* hash key; 0: any statement that is not known */
+	bool		found;			/* else only what is said of the moment */
+	TimestampTz loaded_at;
+	int64		load_us;		/* what reading it took */
+	double		coverage;		/* as in PgamlStatementSet, like the two below */
+	double		memory_pct;
+	int			bucket_width;
+	PgamlRuns	runs;
+	PgamlCalls	calls;
+	PgamlKnown	known;
+} PgamlPast;
+
+/*
+ * The past of one statement, read by its index and kept as long as everything
+ * else; never NULL.  Valid until the next call.
+ */
+extern PgamlPast *pgaml_known_past(int64 queryid, bool *cache_hit);
+
+/* The same of many at once, ahead of asking for each. */
+extern void pgaml_known_read_ahead(const int64 *queryids, int n);
+
 /* Could pg_stat_statements not be read when this session last looked? */
 extern bool pgaml_known_without_counters(void);
 

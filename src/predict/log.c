@@ -83,7 +83,7 @@ pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float la
 	record->expected_ms = prediction->expected_ms;
 	record->lower_ms = prediction->lower_ms;
 	record->upper_ms = prediction->upper_ms;
-	record->coverage = pgaml_prediction_interval;
+	record->coverage = prediction->nominal;
 	record->confidence = prediction->confidence;
 	record->latency_us = latency_us;
 	record->model_version = prediction->model_version;

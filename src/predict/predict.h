@@ -25,6 +25,7 @@ typedef struct PgamlPrediction
 	bool		plan_known;		/* else novel means nothing */
 	bool		cache_hit;		/* features were already in this session */
 	double		coverage;		/* of the history behind the features, 0..1 */
+	double		nominal;		/* coverage that the interval promises, 0..1 */
 	bool		by_model;		/* the model's stages answered, whichever of them */
 	MlIntervalGroup group;		/* of the interval */
 	int64		plan_id;		/* 0: none captured */

@@ -46,6 +46,8 @@ CREATE TABLE pganalytics.statement_recent (
     last_at      timestamptz NOT NULL,
     recent_ms    real[] NOT NULL,       -- last 32 completed executions, oldest first
     recent_plans bigint[] NOT NULL,     -- their plan ids
+    recent_costs real[],                -- ln(1 + cost) of each one's own plan
+    recent_plan_rows real[],            -- ln(1 + rows) that it expected
     active_backends real,               -- mean over the same executions
     rows_per_call real,
     hit_ratio    real                   -- shared blocks found in cache, 0..1

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ * by_plan_internal.h
+ *		What a prediction by plan rests on, for who takes it apart.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_PREDICT_BY_PLAN_INTERNAL_H
+#define PGAML_PREDICT_BY_PLAN_INTERNAL_H
+
+#include "predict/answer.h"
+#include "predict/by_plan.h"
+
+/* CAUTION: asked points into the struct itself. */
+typedef struct PgamlOwnCase
+{
+	PgamlCase	asked;
+	float		row[PGAML_F_COUNT];
+	float		recent[PGAML_RECENT_RUNS];
+	PgamlRunsSummary runs;
+	double		history;		/* coverage of the history behind it; NaN: none */
+	bool		cache_hit;
+} PgamlOwnCase;
+
+/* Of one plan, as the current user; raises errors.  Valid until the next call. */
+extern void pgaml_own_case(const PgamlPlanFacts *facts, int64 queryid, double coverage, PgamlOwnCase *out);
+
+#endif							/* PGAML_PREDICT_BY_PLAN_INTERNAL_H */
