@@ -24,6 +24,7 @@
 
 int			pgaml_bucket_interval = 3600;
 bool		pgaml_capture = true;
+double		pgaml_capture_node_rate = 0.01;
 double		pgaml_capture_rate = 1.0;
 int			pgaml_capture_ring_size = 8192;
 int			pgaml_collect_interval = 60;
@@ -207,6 +208,9 @@ pgaml_guc_define(void)
 	DefineCustomBoolVariable("pganalytics_ml.capture",
 							 "Captures plan facts and sampled executions.",
 							 NULL, &pgaml_capture, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	define_real("pganalytics_ml.capture_node_rate",
+				"Share of captured executions in which the rows of every plan node are counted.",
+				&pgaml_capture_node_rate, 0.0, 1.0, PGC_SUSET);
 	define_real("pganalytics_ml.capture_rate",
 				"Highest share of executions that is captured.",
 				&pgaml_capture_rate, 0.0, 1.0, PGC_SUSET);

@@ -35,6 +35,7 @@ typedef enum PgamlGuardMode
 
 extern int	pgaml_bucket_interval;	/* s; divides a day */
 extern bool pgaml_capture;
+extern double pgaml_capture_node_rate;	/* share of captured executions, 0..1 */
 extern double pgaml_capture_rate;	/* 0..1 */
 extern int	pgaml_capture_ring_size;	/* records */
 extern int	pgaml_collect_interval; /* s */

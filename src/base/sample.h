@@ -90,18 +90,20 @@ typedef struct PgamlSample
 	int64		queryid;		/* never 0 */
 	int64		plan_id;		/* PgamlPlanFacts.plan_id */
 	bool		toplevel;		/* as pg_stat_statements counts it */
+	bool		nodes_counted;	/* rows were counted for every node */
 	char		outcome;		/* PgamlOutcome */
 	int16		active_backends;	/* executing statements at the start, this one included */
 	float		weight;			/* executions this one stands for, >= 1 */
 	float		plan_values[PGAML_PF_COUNT];	/* of this very execution's plan */
 	double		planning_ms;	/* NaN when the plan came from a cache */
 	double		execution_ms;
+	double		jit_ms;			/* of it, compiling in this process; NaN: none */
 	int64		rows;			/* rows returned or changed */
 	double		top_rows_estimated; /* of the top node */
-	double		top_rows_true;
+	double		top_rows_true;	/* NaN unless the top node ran to its end once */
 	double		worst_rows_estimated;	/* of the node whose estimate was worst; NaN */
 	double		worst_rows_true;
-	int32		worst_node;		/* its place in a pre-order walk; -1 */
+	int32		worst_node;		/* its place in the order of EXPLAIN, from 0; -1 */
 	int64		shared_blks_hit;
 	int64		shared_blks_read;
 	int64		shared_blks_dirtied;
@@ -111,9 +113,10 @@ typedef struct PgamlSample
 	double		blk_read_ms;	/* NaN unless track_io_timing */
 	double		blk_write_ms;
 	int64		wal_bytes;
-	int64		sort_memory_kb; /* peak of the largest sort; -1 */
-	int64		hash_memory_kb; /* peak of the largest hash; -1 */
-	int32		batches;		/* most batches of any hash; -1 */
+	int64		sort_memory_kb; /* peak of the largest sort that stayed in memory; -1 */
+	int64		sort_disk_kb;	/* peak of the largest sort that did not, 0: all stayed; -1 */
+	int64		hash_memory_kb; /* peak of the largest hash table, of joins, groups and memoize; -1 */
+	int32		batches;		/* most batches of any join or grouping, 1: all in memory; -1 */
 	int32		place;			/* number of the statement in its transaction, from 1 */
 	int64		session_id;		/* pid and backend start, hashed */
 	int64		transaction_no; /* number of the transaction in its session, from 1 */

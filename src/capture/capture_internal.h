@@ -3,9 +3,10 @@
  *		What the files of this room share.
  *
  * hooks.c asks watch.c whether a statement counts, sampling.c whether this
- * execution is sampled, record.c to follow it; known_plans.c and
- * statement.c describe plans and statements once; mailbox.c hands records
- * over; shield.c and budget.c keep errors and cost within bounds.  Nothing here raises an error, waits, or reads a catalog.
+ * execution is sampled, record.c to follow it; nodes.c reads the nodes of its
+ * plan at the end; known_plans.c and statement.c describe plans and statements
+ * once; mailbox.c hands records over; shield.c and budget.c keep errors and
+ * cost within bounds.  Nothing here raises an error, waits, or reads a catalog.
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_CAPTURE_INTERNAL_H
@@ -52,6 +53,9 @@ typedef struct PgamlRhythm
 /* Executions this one stands for, or 0: leave it.  *rhythm is where this statement is counted. */
 extern float pgaml_sampling_weight(const PlannedStmt *plan, PgamlRhythm **rhythm);
 
+/* Shall the rows of every node of a captured execution be counted? */
+extern bool pgaml_sampling_nodes(void);
+
 /* ---- known_plans.c: plans seen before ---- */
 
 /* Plan id and values of this plan; walks it only when it is new here. */
@@ -72,9 +76,43 @@ extern void pgaml_statement_seen(const Query *query, const JumbleState *jstate);
 
 extern void pgaml_record_planned(int64 queryid, double ms);
 extern void pgaml_record_forget_planned(void);
-extern void pgaml_record_start(QueryDesc *query);
+
+/* What was decided about an execution before ExecutorStart. */
+typedef struct PgamlStart
+{
+	float		weight;			/* executions this one stands for; 0: not sampled */
+	bool		asked;			/* rows of every node are counted for us */
+	PgamlRhythm *rhythm;
+} PgamlStart;
+
+/* Before and after ExecutorStart of an execution that is watched. */
+extern void pgaml_record_decide(QueryDesc *query, PgamlStart *start);
+extern void pgaml_record_start(QueryDesc *query, const PgamlStart *start);
+
+/* After ExecutorRun and ExecutorFinish that did not fail. */
+extern void pgaml_record_ran(QueryDesc *query, ScanDirection direction, uint64 count);
+extern void pgaml_record_finished(QueryDesc *query);
+
 extern void pgaml_record_failed(QueryDesc *query);
 extern void pgaml_record_end(QueryDesc *query);
+
+/* ---- nodes.c: what the nodes of a plan tell after the run ---- */
+
+#define PGAML_READ_CUT		1	/* the node may have been stopped before its end */
+#define PGAML_READ_AGAIN	2	/* its rows may have been counted more than once */
+
+/*
+ * Ask for row counts of every node, before ExecutorStart; false when somebody
+ * else instruments already.  Afterwards nobody shall see that we asked.
+ */
+extern bool pgaml_nodes_ask(QueryDesc *query);
+extern void pgaml_nodes_asked(QueryDesc *query);
+
+/*
+ * Memory of sorts and hashes, and the worst estimate if rows were counted,
+ * of a finished execution.  reading: PGAML_READ_* of the top node.
+ */
+extern void pgaml_nodes_read(QueryDesc *query, int reading, bool asked, PgamlSample *sample);
 
 /* ---- shield.c: errors of ours stay ours ---- */
 

@@ -95,14 +95,18 @@ capture_planner(Query *parse, const char *query_string, int cursor_options, Para
 static void
 capture_executor_start(QueryDesc *queryDesc, int eflags)
 {
+	PgamlStart	start;
+	bool		watched = queryDesc->plannedstmt->queryId != 0 &&
+		(eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && pgaml_watch_on();
+
+	if (watched)
+		pgaml_record_decide(queryDesc, &start);
 	if (prev_executor_start)
 		prev_executor_start(queryDesc, eflags);
 	else
 		standard_ExecutorStart(queryDesc, eflags);
-
-	if (queryDesc->plannedstmt->queryId != 0 && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 &&
-		pgaml_watch_on())
-		pgaml_record_start(queryDesc);
+	if (watched)
+		pgaml_record_start(queryDesc, &start);
 }
 
 /* Undo the depth, and note an execution that ended in an error. */
@@ -133,6 +137,7 @@ capture_executor_run(PGAML_RUN_PARAMS)
 		leave_executor(queryDesc, done);
 	}
 	PG_END_TRY();
+	pgaml_record_ran(queryDesc, direction, count);
 }
 
 static void
@@ -154,6 +159,7 @@ capture_executor_finish(QueryDesc *queryDesc)
 		leave_executor(queryDesc, done);
 	}
 	PG_END_TRY();
+	pgaml_record_finished(queryDesc);
 }
 
 static void

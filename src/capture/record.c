@@ -17,6 +17,7 @@
 
 #include "common/hashfn.h"
 #include "executor/instrument.h"
+#include "jit/jit.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/guc.h"
@@ -36,6 +37,10 @@ typedef struct Followed
 	struct Followed *next;
 	QueryDesc  *query;			/* NULL once the outcome is known */
 	MemoryContextCallback gone;
+	bool		asked;			/* nodes are counted for us */
+	bool		fetched_all;	/* the last fetch came to the end */
+	bool		again;			/* rows may have been fetched more than once */
+	uint64		fetched;		/* rows over all fetches */
 	PgamlSample sample;
 } Followed;
 
@@ -54,8 +59,7 @@ typedef struct Session
 typedef struct Starting
 {
 	QueryDesc  *query;
-	PgamlRhythm *rhythm;
-	float		weight;
+	const PgamlStart *start;
 	double		planning_ms;
 } Starting;
 
@@ -154,7 +158,9 @@ describe_start(QueryDesc *query, double planning_ms, PgamlSample *sample)
 	sample->worst_rows_estimated = NAN;
 	sample->worst_rows_true = NAN;
 	sample->worst_node = -1;
+	sample->jit_ms = NAN;
 	sample->sort_memory_kb = -1;
+	sample->sort_disk_kb = -1;
 	sample->hash_memory_kb = -1;
 	sample->batches = -1;
 	sample->place = session.place;
@@ -192,9 +198,10 @@ follow(void *arg)
 	MemoryContextSwitchTo(old);
 
 	describe_start(query, starting->planning_ms, &followed->sample);
-	followed->sample.weight = starting->weight;
-	pgaml_known_plan(query->plannedstmt, starting->rhythm, &followed->sample);
+	followed->sample.weight = starting->start->weight;
+	pgaml_known_plan(query->plannedstmt, starting->start->rhythm, &followed->sample);
 	followed->query = query;
+	followed->asked = starting->start->asked;
 	followed->gone.func = forget_followed;
 	followed->gone.arg = followed;
 	MemoryContextRegisterResetCallback(query->estate->es_query_cxt, &followed->gone);
@@ -203,20 +210,28 @@ follow(void *arg)
 }
 
 void
-pgaml_record_start(QueryDesc *query)
+pgaml_record_decide(QueryDesc *query, PgamlStart *start)
 {
-	Starting	starting = {.query = query};
+	start->weight = pgaml_sampling_weight(query->plannedstmt, &start->rhythm);
+	start->asked = start->weight > 0.0f && pgaml_sampling_nodes() && pgaml_nodes_ask(query);
+}
 
+void
+pgaml_record_start(QueryDesc *query, const PgamlStart *start)
+{
+	Starting	starting = {query, start, 0.0};
+
+	if (start->asked)
+		pgaml_nodes_asked(query);
 	advance_session();
 	starting.planning_ms = take_planned((int64) query->plannedstmt->queryId);
-	starting.weight = pgaml_sampling_weight(query->plannedstmt, &starting.rhythm);
-	if (starting.weight == 0.0f)
+	if (start->weight == 0.0f)
 		pgaml_watch_count(1, 1);
 	else if (!pgaml_shield_run(follow, &starting))
 		pgaml_watch_lost();
 }
 
-/* ---- end ---- */
+/* ---- run ---- */
 
 static Followed *
 find_followed(const QueryDesc *query)
@@ -227,6 +242,58 @@ find_followed(const QueryDesc *query)
 		followed = followed->next;
 	return followed;
 }
+
+/*
+ * One fetch is over.  A portal that can scroll is rewound when it is to be
+ * kept beyond its transaction, and then read to its end: whether that is the
+ * case, or what is left was fetched, cannot be told.
+ */
+void
+pgaml_record_ran(QueryDesc *query, ScanDirection direction, uint64 count)
+{
+	Followed   *followed = find_followed(query);
+	uint64		rows = query->estate->es_processed;
+
+	if (followed == NULL || ScanDirectionIsNoMovement(direction))
+		return;
+	if (ScanDirectionIsBackward(direction) ||
+		(count == 0 && followed->fetched > 0 && (query->estate->es_top_eflags & EXEC_FLAG_BACKWARD) != 0))
+		followed->again = true;
+	followed->fetched_all = count == 0 || rows < count;
+	followed->fetched += rows;
+}
+
+/* Shielded work. */
+static void
+read_nodes(void *arg)
+{
+	Followed   *followed = arg;
+	QueryDesc  *query = followed->query;
+
+	PGAML_FAULT("capture-nodes");
+	pgaml_nodes_read(query, (followed->fetched_all ? 0 : PGAML_READ_CUT) |
+					 (followed->again ? PGAML_READ_AGAIN : 0), followed->asked, &followed->sample);
+	if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE &&
+		followed->fetched_all && !followed->again)
+		followed->sample.top_rows_true = (double) followed->fetched;
+}
+
+/* The run is over, triggers included; the plan's state is still there. */
+void
+pgaml_record_finished(QueryDesc *query)
+{
+	Followed   *followed = find_followed(query);
+
+	if (followed == NULL || query->planstate == NULL)
+		return;
+	if (!pgaml_shield_run(read_nodes, followed))
+	{
+		followed->query = NULL;
+		pgaml_watch_lost();
+	}
+}
+
+/* ---- end ---- */
 
 static void
 describe_usage(const BufferUsage *buffers, const WalUsage *wal, PgamlSample *sample)
@@ -245,6 +312,21 @@ describe_usage(const BufferUsage *buffers, const WalUsage *wal, PgamlSample *sam
 		sample->blk_write_ms = INSTR_TIME_GET_MILLISEC(PGAML_BLK_WRITE_TIME(buffers));
 	}
 	sample->wal_bytes = (int64) wal->wal_bytes;
+}
+
+/* Time spent compiling, NaN if nothing was compiled. */
+static double
+jit_ms(const EState *estate)
+{
+	const JitInstrumentation *spent;
+
+	if (estate->es_jit == NULL)
+		return NAN;
+	spent = &estate->es_jit->instr;
+	return INSTR_TIME_GET_MILLISEC(spent->generation_counter) +
+		INSTR_TIME_GET_MILLISEC(spent->inlining_counter) +
+		INSTR_TIME_GET_MILLISEC(spent->optimization_counter) +
+		INSTR_TIME_GET_MILLISEC(spent->emission_counter);
 }
 
 /* Time so far, in ms, also while the clock is running. */
@@ -315,8 +397,7 @@ finish(void *arg)
 	InstrEndLoop(query->totaltime);
 	sample->execution_ms = query->totaltime->total * 1000.0;
 	sample->rows = session.previous_rows;
-	if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE)
-		sample->top_rows_true = (double) sample->rows;
+	sample->jit_ms = jit_ms(query->estate);
 	describe_usage(&query->totaltime->bufusage, &query->totaltime->walusage, sample);
 	hand_over(followed, PGAML_OUTCOME_DONE);
 }

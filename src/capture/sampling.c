@@ -69,3 +69,11 @@ pgaml_sampling_weight(const PlannedStmt *plan, PgamlRhythm **rhythm_out)
 		return 0.0f;
 	return (float) (1.0 / probability);
 }
+
+bool
+pgaml_sampling_nodes(void)
+{
+	return pgaml_capture_node_rate > 0.0 &&
+		(pgaml_capture_node_rate >= 1.0 ||
+		 pg_prng_double(&pg_global_prng_state) < pgaml_capture_node_rate);
+}

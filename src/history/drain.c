@@ -60,7 +60,7 @@ typedef struct Column
 	"shared_blks_dirtied, shared_blks_written, temp_blks_read, temp_blks_written, blk_read_ms, " \
 	"blk_write_ms, wal_bytes, sort_memory_kb, hash_memory_kb, session_id, transaction_no, " \
 	"previous_queryid, previous_rows, userid, batches, worst_node, place, application_hash, " \
-	"weight, active_backends, toplevel, outcome"
+	"weight, active_backends, toplevel, outcome, jit_ms, sort_disk_kb, nodes_counted"
 
 #define FIELD(type, kind, name) {type, kind, offsetof(PgamlSample, name)}
 
@@ -100,14 +100,18 @@ static const Column sample_columns[] = {
 	FIELD(INT2OID, KIND_INT2, active_backends),
 	FIELD(BOOLOID, KIND_BOOL, toplevel),
 	FIELD(TEXTOID, KIND_OUTCOME, outcome),
+	FIELD(FLOAT8OID, KIND_FLOAT8, jit_ms),
+	FIELD(INT8OID, KIND_INT8_FROM_0, sort_disk_kb),
+	FIELD(BOOLOID, KIND_BOOL, nodes_counted),
 };
 
 /* unnest of several arrays is syntax and takes no schema; the parser reads pg_catalog's. */
 static const char insert_samples[] =
 "INSERT INTO pganalytics.execution_samples (" SAMPLE_COLUMNS ", plan_facts) "
-"SELECT " SAMPLE_COLUMNS ", ($35)[(i - 1) * $36 + 1 : i * $36] "
+"SELECT " SAMPLE_COLUMNS ", ($38)[(i - 1) * $39 + 1 : i * $39] "
 "FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, "
-" $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34) "
+" $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, "
+" $35, $36, $37) "
 "WITH ORDINALITY AS c(" SAMPLE_COLUMNS ", i)";
 
 /*

@@ -6,6 +6,7 @@ CREATE TABLE pganalytics.execution_samples (
     plan_id              bigint NOT NULL,
     execution_ms         double precision NOT NULL,
     planning_ms          double precision,
+    jit_ms               double precision,      -- of execution_ms, compiling in the leader
     rows                 bigint NOT NULL,
     top_rows_estimated   double precision,
     top_rows_true        double precision,
@@ -20,20 +21,22 @@ CREATE TABLE pganalytics.execution_samples (
     blk_read_ms          double precision,
     blk_write_ms         double precision,
     wal_bytes            bigint,
-    sort_memory_kb       bigint,
-    hash_memory_kb       bigint,
+    sort_memory_kb       bigint,                -- of the largest sort that stayed in memory
+    sort_disk_kb         bigint,                -- of the largest one that did not; 0: all stayed
+    hash_memory_kb       bigint,                -- of the largest hash table
     session_id           bigint NOT NULL,
     transaction_no       bigint NOT NULL,
     previous_queryid     bigint,
     previous_rows        bigint,
     userid               oid NOT NULL,
-    batches              integer,
-    worst_node           integer,
+    batches              integer,               -- most of any hash; 1: all in memory
+    worst_node           integer,               -- in the order of EXPLAIN, from 0
     place                integer NOT NULL,      -- in its transaction, from 1
     application_hash     integer NOT NULL,
     weight               real NOT NULL,         -- executions this one stands for
     active_backends      smallint NOT NULL,
     toplevel             boolean NOT NULL,
+    nodes_counted        boolean NOT NULL DEFAULT false,    -- rows of every node were counted
     outcome              text NOT NULL CHECK (outcome IN ('done', 'error', 'cancelled')),
     plan_facts           real[] NOT NULL        -- layout: src/base/sample.h
 );
