@@ -35,14 +35,16 @@ at_least_one(double rows)
 static double
 q_error(const PgamlNodeRows *node)
 {
-	double		ratio;
+	double		estimated;
+	double		actual;
 
 	if (!isfinite(node->estimated) || !isfinite(node->actual))
 		return 0.0;
-	ratio = at_least_one(node->actual) / at_least_one(node->estimated);
-	if (ratio >= 1.0)
-		return ratio;
-	return node->cut ? 0.0 : 1.0 / ratio;
+	estimated = at_least_one(node->estimated);
+	actual = at_least_one(node->actual);
+	if (actual >= estimated)
+		return actual / estimated;
+	return node->cut ? 0.0 : estimated / actual;
 }
 
 void

@@ -24,6 +24,8 @@ CREATE TABLE n_none (a int);
 ANALYZE n_t, n_few, n_none;
 CREATE FUNCTION n_thousand() RETURNS SETOF int LANGUAGE plpgsql ROWS 10 AS
 $$BEGIN RETURN QUERY SELECT generate_series(1, 1000); END$$;
+CREATE FUNCTION n_open(query text) RETURNS refcursor LANGUAGE plpgsql AS
+$$DECLARE c refcursor := 'n_c'; BEGIN OPEN c SCROLL FOR EXECUTE query; RETURN c; END$$;
 CREATE FUNCTION n_first() RETURNS int LANGUAGE plpgsql AS
 $$DECLARE x int; BEGIN SELECT a INTO x FROM n_t WHERE a > 5 AND b > 5; RETURN x; END$$;
 });
@@ -37,7 +39,7 @@ sub captured
 	$node->psql('postgres', $sql);
 	store($node);
 	return value_of($node, "SELECT $what FROM pganalytics.execution_samples WHERE queryid IN
-		(SELECT queryid FROM pg_stat_statements WHERE query LIKE '%MARK%') ORDER BY sampled_at DESC LIMIT 1");
+		(SELECT queryid FROM pg_stat_statements WHERE query LIKE '%MARK%' AND query NOT LIKE '%n_open%') ORDER BY sampled_at DESC LIMIT 1");
 }
 
 my $worst = "concat_ws(' ', worst_node, worst_rows_estimated, worst_rows_true)";
@@ -68,11 +70,14 @@ is(captured('SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_m
 	SELECT count(*) AS MARK FROM n_few WHERE EXISTS (SELECT FROM n_t WHERE n_t.b >= n_few.b)', "worst_rows_estimated / worst_rows_true < 20"), 't', 'the inner side of a semijoin');
 is(captured('SET enable_hashjoin = off; SET enable_nestloop = off; SELECT count(*) AS MARK FROM n_few JOIN n_t ON n_few.a = n_t.a',
 	"worst_rows_estimated <> 20000"), 't', 'a merge join that ended when one side did');
-is(captured("BEGIN; DECLARE n_c CURSOR FOR SELECT a AS MARK FROM n_t; FETCH 3 FROM n_c; CLOSE n_c; COMMIT",
+# The query of DECLARE CURSOR has an identifier from 18 on only; that of a function's cursor always.
+my $cursor = 'BEGIN; SELECT n_open($$SELECT x AS MARK FROM n_thousand() x$$)';
+is(captured('BEGIN; SELECT n_open($$SELECT a AS MARK FROM n_t$$); FETCH 3 FROM n_c; CLOSE n_c; COMMIT',
 	"concat_ws(' ', worst_node, nodes_counted, top_rows_true IS NULL)"), 't t', 'a cursor that was closed early');
-is(captured("BEGIN; DECLARE n_c CURSOR FOR SELECT x AS MARK FROM n_thousand() x; FETCH 300 FROM n_c; FETCH 701 FROM n_c; CLOSE n_c; COMMIT",
-	"$worst || ' of ' || top_rows_true"), '0 10 1000 of 1000', 'one that was read to its end in pieces');
-is(captured("BEGIN; DECLARE n_c SCROLL CURSOR FOR SELECT x AS MARK FROM n_thousand() x; FETCH 300 FROM n_c; FETCH BACKWARD 300 FROM n_c; FETCH ALL FROM n_c; COMMIT",
+is(captured("$cursor; FETCH 300 FROM n_c; COMMIT", $worst), '0 10 300', 'one of which there was more than estimated');
+is(captured("$cursor; FETCH 300 FROM n_c; FETCH 701 FROM n_c; CLOSE n_c; COMMIT", "$worst || ' of ' || top_rows_true"),
+	'0 10 1000 of 1000', 'one that was read to its end in pieces');
+is(captured("$cursor; FETCH 300 FROM n_c; FETCH BACKWARD 300 FROM n_c; FETCH ALL FROM n_c; COMMIT",
 	"concat_ws(' ', worst_node, nodes_counted, top_rows_true IS NULL)"), 't t', 'one that went backward');
 $node->safe_psql('postgres', 'SELECT n_first()');
 store($node);
@@ -126,7 +131,7 @@ is(captured("$parallel; SET parallel_leader_participation = off; SELECT a AS MAR
 is(captured("$parallel; SET parallel_leader_participation = off; SET enable_mergejoin = off; SELECT count(*) AS MARK FROM n_t x JOIN n_t y ON x.b = y.b",
 	'batches >= 1 AND hash_memory_kb > 100'), 't', 'a hash in workers only');
 is(captured("$parallel; SET max_parallel_workers = 0; SELECT count(*) AS MARK FROM n_t WHERE b > 100",
-	"worst_rows_estimated / worst_rows_true BETWEEN 0.9 AND 1.1"), 't', 'a node that was meant for workers who did not come is not judged');
+	"worst_rows_estimated::int || ' ' || worst_rows_true"), '2 1', 'a node that was meant for workers who did not come is not judged');
 
 # -- others who instrument see what they would see
 sub answers
