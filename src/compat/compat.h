@@ -10,6 +10,8 @@
 #define PGAML_COMPAT_H
 
 #include "executor/executor.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/plancat.h"
 #include "storage/proc.h"
 #include "utils/guc_tables.h"
 
@@ -95,6 +97,48 @@
 #define PGAML_LOCATION_IS_LIST(l)		false
 #define PGAML_LOCATION_IS_PARAM(l)		false
 #define PGAML_ARRAY_LIST_START(a)		(-1)
+#endif
+
+/* 19: the hook that sees a table's indexes. */
+#if PG_VERSION_NUM >= 190000
+typedef build_simple_rel_hook_type PgamlRelationHook;
+#define PGAML_RELATION_HOOK				build_simple_rel_hook
+#define PGAML_RELATION_HOOK_PARAMS		PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte
+#define PGAML_RELATION_HOOK_ARGS		root, rel, rte
+#define PGAML_RELATION_HOOK_IS_TABLE	(rte->rtekind == RTE_RELATION)
+#define PGAML_RELATION_HOOK_INHPARENT	(rte->inh)
+#define PGAML_RELATION_HOOK_OID			(rte->relid)
+#else
+typedef get_relation_info_hook_type PgamlRelationHook;
+#define PGAML_RELATION_HOOK				get_relation_info_hook
+#define PGAML_RELATION_HOOK_PARAMS		PlannerInfo *root, Oid relid, bool inhparent, RelOptInfo *rel
+#define PGAML_RELATION_HOOK_ARGS		root, relid, inhparent, rel
+#define PGAML_RELATION_HOOK_IS_TABLE	true
+#define PGAML_RELATION_HOOK_INHPARENT	(inhparent)
+#define PGAML_RELATION_HOOK_OID			(relid)
+#endif
+
+/* 16: rights stand beside the range table. */
+#if PG_VERSION_NUM >= 160000
+#define PGAML_COPY_PERMISSIONS(query, pstate)	((query)->rteperminfos = (pstate)->p_rteperminfos)
+#else
+#define PGAML_COPY_PERMISSIONS(query, pstate)	((void) 0)
+#endif
+
+/* 16: rights on most objects are looked up by one function. */
+#if PG_VERSION_NUM >= 160000
+#define PGAML_MAY_CREATE_IN_TABLESPACE(oid) \
+	(object_aclcheck(TableSpaceRelationId, oid, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
+#else
+#define PGAML_MAY_CREATE_IN_TABLESPACE(oid) \
+	(pg_tablespace_aclcheck(oid, GetUserId(), ACL_CREATE) == ACLCHECK_OK)
+#endif
+
+/* 18: bitmap scans of a table access method. */
+#if PG_VERSION_NUM >= 180000
+#define PGAML_TABLE_HAS_BITMAP_SCAN(rel)	((rel)->rd_tableam->scan_bitmap_next_tuple != NULL)
+#else
+#define PGAML_TABLE_HAS_BITMAP_SCAN(rel)	((rel)->rd_tableam->scan_bitmap_next_block != NULL)
 #endif
 
 /* 16: find_option is exported.  NULL when there is no such setting. */

@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ * index_size_core.h
+ *		How large an index would be that is built now.
+ *
+ * Pure arithmetic over what statistics say of the indexed values: no server
+ * header.  Sizes are those right after CREATE INDEX, which packs pages to
+ * their fillfactor; an index that has lived for a while is larger.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGAML_INDEX_SIZE_CORE_H
+#define PGAML_INDEX_SIZE_CORE_H
+
+#include <stdbool.h>
+
+#define PGAML_INDEX_MAX_COLUMNS 32
+
+/* One column of the index, as it is stored. */
+typedef struct PgamlIndexColumn
+{
+	double		width;			/* bytes of a value that is not null, its header included */
+	int			align;			/* 1, 2, 4 or 8 */
+	bool		varying;		/* widths differ from row to row */
+	double		null_frac;		/* 0..1 */
+	double		distinct;		/* keys: different values of this and all columns before, >= 1 */
+} PgamlIndexColumn;
+
+/* Keys that are found about equally often. */
+typedef struct PgamlIndexGroup
+{
+	double		keys;			/* how many different keys */
+	double		rows;			/* rows of each */
+	bool		nulls;			/* the key is null */
+} PgamlIndexGroup;
+
+typedef struct PgamlIndexShape
+{
+	double		tuples;			/* rows in the index */
+	int			ncolumns;
+	int			nkeys;			/* the others are included ones */
+	PgamlIndexColumn columns[PGAML_INDEX_MAX_COLUMNS];
+	int			ngroups;		/* of keys; their rows add up to tuples */
+	const PgamlIndexGroup *groups;
+	bool		deduplicate;	/* btree: equal keys share an entry */
+	int			fillfactor;		/* percent */
+	double		block_size;		/* bytes */
+} PgamlIndexShape;
+
+typedef struct PgamlIndexSize
+{
+	double		pages;			/* all of the file's, at least 1 */
+	int			height;			/* btree: levels above the leaves; else -1 */
+} PgamlIndexSize;
+
+extern PgamlIndexSize pgaml_index_size_btree(const PgamlIndexShape *shape);
+extern PgamlIndexSize pgaml_index_size_hash(const PgamlIndexShape *shape);
+
+/* Filled by inserting, or when sorted by sorting its entries first. */
+extern PgamlIndexSize pgaml_index_size_gist(const PgamlIndexShape *shape, bool sorted);
+
+/* values: stored per column and range of pages, two for minmax. */
+extern PgamlIndexSize pgaml_index_size_brin(const PgamlIndexShape *shape, double table_pages,
+											double pages_per_range, double values);
+
+#endif							/* PGAML_INDEX_SIZE_CORE_H */
