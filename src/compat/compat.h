@@ -9,10 +9,12 @@
 #ifndef PGAML_COMPAT_H
 #define PGAML_COMPAT_H
 
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/plancat.h"
 #include "storage/proc.h"
+#include "utils/acl.h"
 #include "utils/guc_tables.h"
 
 /* 16: JumbleState moved. */
@@ -139,6 +141,20 @@ typedef get_relation_info_hook_type PgamlRelationHook;
 #define PGAML_TABLE_HAS_BITMAP_SCAN(rel)	((rel)->rd_tableam->scan_bitmap_next_tuple != NULL)
 #else
 #define PGAML_TABLE_HAS_BITMAP_SCAN(rel)	((rel)->rd_tableam->scan_bitmap_next_block != NULL)
+#endif
+
+/* 16: rights on relations stand apart from the range table; one function asks for rights on objects. */
+#if PG_VERSION_NUM >= 160000
+#define PGAML_CHECK_RELATIONS(query) \
+	((void) ExecCheckPermissions((query)->rtable, (query)->rteperminfos, true))
+#define PGAML_CHECK_PLANNED_RELATIONS(stmt) \
+	((void) ExecCheckPermissions((stmt)->rtable, (stmt)->permInfos, true))
+#define PGAML_FUNCTION_ACLCHECK(function, role) \
+	object_aclcheck(ProcedureRelationId, function, role, ACL_EXECUTE)
+#else
+#define PGAML_CHECK_RELATIONS(query)	((void) ExecCheckRTPerms((query)->rtable, true))
+#define PGAML_CHECK_PLANNED_RELATIONS(stmt)	((void) ExecCheckRTPerms((stmt)->rtable, true))
+#define PGAML_FUNCTION_ACLCHECK(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
 #endif
 
 /* 16: find_option is exported.  NULL when there is no such setting. */

@@ -12,17 +12,12 @@
 #ifndef PGAML_REPLAN_H
 #define PGAML_REPLAN_H
 
-#include "base/sample.h"
 #include "nodes/plannodes.h"
 
-struct PgamlWhatIf;				/* hypothetical indexes, see what_if.h */
+#include "base/as_role.h"
+#include "base/sample.h"
 
-/* A setting in force while the statement is planned. */
-typedef struct PgamlPlanSetting
-{
-	const char *name;
-	const char *value;
-} PgamlPlanSetting;
+struct PgamlWhatIf;				/* hypothetical indexes, see what_if.h */
 
 typedef struct PgamlPlanRequest
 {
