@@ -2,8 +2,8 @@
  * init.c
  *		_PG_init: settings, shared memory, hooks, workers.  Nothing else.
  *
- * Loaded by a session (not preloaded) only the settings are defined: no
- * shared memory, no hooks, no workers.
+ * Loaded by a session (not preloaded) only the settings are defined, and EXPLAIN can
+ * show predictions: no shared memory, no other hooks, no workers.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -14,6 +14,7 @@
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "features/spec.h"
+#include "predict/explain_line.h"
 #include "registry/registry.h"
 #include "capture/capture.h"
 #include "worker/worker.h"
@@ -27,6 +28,9 @@ _PG_init(void)
 {
 	pgaml_guc_define();
 	pgaml_registry_expect(PGAML_FEATURE_VERSION, &pgaml_feature_layout);
+
+	if (!IsBinaryUpgrade)
+		pgaml_explain_line_install();
 
 	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
