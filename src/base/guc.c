@@ -48,6 +48,7 @@ int			pgaml_retrain_interval = DAY_SECONDS;
 int			pgaml_retrain_model_type = PGAML_RETRAIN_BOOSTING;
 char	   *pgaml_retrain_window = NULL;
 int			pgaml_samples_max_rows = 1000000;
+uint32		pgaml_sampling_settings = 0;
 int			pgaml_samples_retention = 30 * MINUTES_PER_DAY;
 int			pgaml_text_interval = 300;
 int			pgaml_training_memory = 512 * 1024;
@@ -113,6 +114,13 @@ define_real(const char *name, const char *what, double *var, double min,
 {
 	DefineCustomRealVariable(name, what, NULL, var, *var, min, max, context,
 							 0, NULL, NULL, NULL);
+}
+
+/* What was drawn with the old values is drawn anew. */
+static void
+assign_sampling(double newval, void *extra)
+{
+	pgaml_sampling_settings++;
 }
 
 /* Settings that fix the size of shared memory exist only with the preload. */
@@ -211,9 +219,10 @@ pgaml_guc_define(void)
 	define_real("pganalytics_ml.capture_node_rate",
 				"Share of captured executions in which the rows of every plan node are counted.",
 				&pgaml_capture_node_rate, 0.0, 1.0, PGC_SUSET);
-	define_real("pganalytics_ml.capture_rate",
-				"Highest share of executions that is captured.",
-				&pgaml_capture_rate, 0.0, 1.0, PGC_SUSET);
+	DefineCustomRealVariable("pganalytics_ml.capture_rate",
+							 "Highest share of executions that is captured.",
+							 NULL, &pgaml_capture_rate, 1.0, 0.0, 1.0, PGC_SUSET,
+							 0, NULL, assign_sampling, NULL);
 	DefineCustomBoolVariable("pganalytics_ml.explain_predicted_time",
 							 "Shows the predicted time in the output of EXPLAIN.",
 							 NULL, &pgaml_explain_predicted_time, false, PGC_USERSET, 0, NULL, NULL, NULL);
@@ -225,9 +234,10 @@ pgaml_guc_define(void)
 							 "Predicted time beyond which guard_mode acts; 0: no limit.",
 							 NULL, &pgaml_max_predicted_time, 0.0, 0.0, 1e12, PGC_SUSET,
 							 GUC_UNIT_MS, NULL, NULL, NULL);
-	define_real("pganalytics_ml.overhead_budget",
-				"Share of execution time that capturing may cost; 1 captures without thinning.",
-				&pgaml_overhead_budget, 0.0, 1.0, PGC_SUSET);
+	DefineCustomRealVariable("pganalytics_ml.overhead_budget",
+							 "Share of the CPU time of statements that capturing may cost; 1 captures without thinning.",
+							 NULL, &pgaml_overhead_budget, 0.01, 0.0, 1.0, PGC_SUSET,
+							 0, NULL, assign_sampling, NULL);
 	define_int("pganalytics_ml.prediction_cache_ttl",
 			   "Time for which a session keeps the features of statements it predicts.",
 			   &pgaml_prediction_cache_ttl, 0, DAY_SECONDS, PGC_USERSET, GUC_UNIT_S, NULL);

@@ -60,6 +60,7 @@ extern int	pgaml_retrain_model_type;	/* PgamlRetrainModel */
 extern char *pgaml_retrain_window;	/* as base/daily_core.h reads it */
 extern int	pgaml_samples_max_rows;
 extern int	pgaml_samples_retention;	/* min */
+extern uint32 pgaml_sampling_settings;	/* rises when capture_rate or overhead_budget is set */
 extern int	pgaml_text_interval;	/* s */
 extern int	pgaml_training_memory;	/* kB */
 extern int	pgaml_training_time_limit;	/* s */

@@ -7,6 +7,9 @@
  */
 #include "postgres.h"
 
+#include <sys/resource.h>
+#include <time.h>
+
 #include "storage/fd.h"
 #include "utils/float.h"
 
@@ -34,4 +37,22 @@ pgaml_os_available_memory_pct(void)
 	if (total <= 0 || available < 0)
 		return get_float8_nan();
 	return Min(100.0 * available / total, 100.0);
+}
+
+double
+pgaml_os_cpu_ns(void)
+{
+#ifdef CLOCK_PROCESS_CPUTIME_ID
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) != 0)
+		return 0;
+	return t.tv_sec * 1e9 + t.tv_nsec;
+#else
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1e9 +
+		(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e3;
+#endif
 }

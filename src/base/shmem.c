@@ -43,6 +43,12 @@ prediction_bag_bytes(void)
 	return pgaml_bag_bytes(PGAML_PREDICTION_BAG_SIZE, sizeof(PgamlPredictionRecord));
 }
 
+static Size
+active_bytes(void)
+{
+	return mul_size(MaxBackends, PGAML_ACTIVE_STRIDE);
+}
+
 static void
 shmem_request(void)
 {
@@ -52,7 +58,7 @@ shmem_request(void)
 	RequestAddinShmemSpace(MAXALIGN(sizeof(PgamlShared)));
 	RequestAddinShmemSpace(MAXALIGN(sample_bag_bytes()));
 	RequestAddinShmemSpace(MAXALIGN(prediction_bag_bytes()));
-	RequestAddinShmemSpace(MAXALIGN(MaxBackends));
+	RequestAddinShmemSpace(active_bytes());
 	RequestAddinShmemSpace(hash_estimate_size(PGAML_FACTS_ENTRIES, sizeof(PgamlFactsEntry)));
 	RequestNamedLWLockTranche(TRANCHE_NAME, 2);
 }
@@ -69,9 +75,20 @@ init_shared(void)
 	pg_atomic_init_u64(&pgaml_shared->directory_version, 1);
 	pg_atomic_init_u64(&pgaml_shared->tick, 1);
 	pg_atomic_init_u64(&pgaml_shared->executions, 0);
+	pg_atomic_init_u32(&pgaml_shared->capture_off, 0);
+	pg_atomic_init_u32(&pgaml_shared->capture_level, PGAML_LEVEL_ONE);
 	pg_atomic_init_u64(&pgaml_shared->thinned, 0);
+	pg_atomic_init_u64(&pgaml_shared->skipped, 0);
 	pg_atomic_init_u64(&pgaml_shared->facts_skipped, 0);
 	pg_atomic_init_u64(&pgaml_shared->errors, 0);
+	pg_atomic_init_u64(&pgaml_shared->unfinished, 0);
+	pg_atomic_init_u64(&pgaml_shared->failures, 0);
+	pg_atomic_init_u64(&pgaml_shared->hook_ns, 0);
+	pg_atomic_init_u64(&pgaml_shared->work_ns, 0);
+	pg_atomic_init_u64(&pgaml_shared->cpu_ns, 0);
+	pg_atomic_init_u64(&pgaml_shared->budget_due, 0);
+	pg_atomic_init_u32(&pgaml_shared->budget_taken, 0);
+	pgaml_budget_init(&pgaml_shared->budget);
 }
 
 static void
@@ -103,9 +120,9 @@ shmem_startup(void)
 	if (!found)
 		pgaml_bag_init(pgaml_prediction_bag, PGAML_PREDICTION_BAG_SIZE, sizeof(PgamlPredictionRecord),
 					   offsetof(PgamlPredictionRecord, dbid));
-	active = ShmemInitStruct("pganalytics_ml active", MaxBackends, &found);
+	active = ShmemInitStruct("pganalytics_ml active", active_bytes(), &found);
 	if (!found)
-		memset(active, 0, MaxBackends);
+		memset(active, 0, active_bytes());
 	pgaml_active = active;
 	memset(&info, 0, sizeof(info));
 	info.keysize = sizeof(PgamlFactsKey);
@@ -205,8 +222,19 @@ pgaml_shmem_active(void)
 	int			count = 0;
 
 	for (int i = 0; pgaml_active != NULL && i < MaxBackends; i++)
-		count += pgaml_active[i];
+		count += pgaml_active[(Size) i * PGAML_ACTIVE_STRIDE];
 	return count;
+}
+
+void
+pgaml_copy_ascii(char *out, const char *message)
+{
+	strlcpy(out, message, PGAML_ERROR_LEN);
+	for (char *c = out; *c != '\0'; c++)
+	{
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+	}
 }
 
 void

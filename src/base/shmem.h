@@ -25,6 +25,7 @@
 #include "utils/hsearch.h"
 
 #include "base/bag.h"
+#include "base/budget_core.h"
 #include "base/prediction.h"
 #include "base/sample.h"
 
@@ -118,12 +119,18 @@ typedef struct PgamlTrainingSlot
 	int32		trees_grown;
 } PgamlTrainingSlot;
 
+#define PGAML_LEVEL_ONE		65536	/* capture_level when all that the settings allow is captured */
+
 typedef struct PgamlShared
 {
 	/* immutable after start */
 	TimestampTz boot_at;		/* when this shared memory was made: start, or restart after a crash */
 	LWLock	   *lock;
 	LWLock	   *facts_lock;
+
+	/* protected by facts_lock */
+	TimestampTz capture_error_at;	/* of capture_error; 0: none yet */
+	char		capture_error[PGAML_ERROR_LEN]; /* the last error in a hook, ASCII */
 
 	/* protected by lock */
 	Latch	   *launcher_latch; /* NULL while no launcher runs */
@@ -138,13 +145,25 @@ typedef struct PgamlShared
 	char		pad1[PG_CACHE_LINE_SIZE];
 	pg_atomic_uint64 directory_version; /* rises with every change of databases */
 	pg_atomic_uint64 tick;		/* rises with every drain; restarts thinning */
+	pg_atomic_uint32 capture_off;	/* 1: off after errors of its own, until capture_reset() */
+	pg_atomic_uint32 capture_level; /* share of what the settings allow that is captured, in 1/PGAML_LEVEL_ONE */
 
 	/* atomic, written now and then */
 	char		pad2[PG_CACHE_LINE_SIZE];
 	pg_atomic_uint64 executions;	/* executions that capture looked at, as flushed by backends */
 	pg_atomic_uint64 thinned;	/* executions not sampled on purpose, as flushed by backends */
+	pg_atomic_uint64 skipped;	/* of them, those not even looked at */
 	pg_atomic_uint64 facts_skipped; /* statement facts not stored: lock busy or table full */
-	pg_atomic_uint64 errors;	/* internal errors in hooks */
+	pg_atomic_uint64 errors;	/* executions whose sample was lost to an error in a hook */
+	pg_atomic_uint64 unfinished;	/* executions that were dropped before their outcome was known */
+	pg_atomic_uint64 failures;	/* errors in hooks since the last tick */
+	pg_atomic_uint64 hook_ns;	/* what hooks took, captured or not, as flushed by backends */
+	pg_atomic_uint64 work_ns;	/* what capturing took on top, likewise */
+	pg_atomic_uint64 cpu_ns;	/* CPU time of the backends, likewise */
+	pg_atomic_uint64 budget_due;	/* value of cpu_ns at which the level is set again */
+	pg_atomic_uint32 budget_taken;	/* 1 while a backend sets it: capture/budget.c */
+	PgamlBudget budget;			/* owned by whoever set budget_taken to 1, like the next */
+	PgamlSpending budget_until; /* the counters when the last window ended */
 } PgamlShared;
 
 extern PgamlShared *pgaml_shared;
@@ -154,9 +173,11 @@ extern HTAB *pgaml_facts;		/* PgamlFactsEntry by its key */
 
 /*
  * One byte per backend, 1 while it executes a statement.  Only its owner
- * writes it, with a plain store: no bus lock on the path of every statement.
+ * writes it, with a plain store, and it has a cache line of its own: no bus
+ * lock and no line that others write on the path of every statement.
  */
-extern volatile uint8 *pgaml_active;	/* MaxBackends entries */
+#define PGAML_ACTIVE_STRIDE	PG_CACHE_LINE_SIZE
+extern volatile uint8 *pgaml_active;	/* MaxBackends entries, that far apart */
 
 /* Backends executing a statement now; 0 when not preloaded. */
 extern int	pgaml_shmem_active(void);
@@ -206,6 +227,9 @@ extern void pgaml_shmem_forget_database(Oid dbid, uint64 announcements);
 
 /* Entry of a database, or NULL.  The caller holds the lock. */
 extern PgamlDatabase *pgaml_shmem_find_database(Oid dbid);
+
+/* Copy an error message of PGAML_ERROR_LEN into shared memory: ASCII only, for readers may have another encoding. */
+extern void pgaml_copy_ascii(char *out, const char *message);
 
 /* Raise OBJECT_NOT_IN_PREREQUISITE_STATE with the line to add. */
 extern void pgaml_require_preload(const char *what);

@@ -37,7 +37,7 @@
 
 #define IMPATIENT_LOCK_TIMEOUT	"1"	/* ms, the least there is */
 
-static int	open_brackets = 0;
+int			pgaml_spi_brackets = 0;
 static bool patient_now = true;
 
 /* Owner and schema of an extension; false when it is not installed. */
@@ -99,7 +99,7 @@ pgaml_extension_hold(void)
 static void
 bracket_gone(void *arg)
 {
-	open_brackets--;
+	pgaml_spi_brackets--;
 }
 
 bool
@@ -119,12 +119,6 @@ hold_at_once(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("extension \"%s\" is in use or not installed", EXTENSION_NAME)));
-}
-
-bool
-pgaml_spi_inside(void)
-{
-	return open_brackets > 0;
 }
 
 /*
@@ -175,7 +169,7 @@ pgaml_spi_open(PgamlSpi *spi)
 	gone = palloc0(sizeof(MemoryContextCallback));
 	gone->func = bracket_gone;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, gone);
-	open_brackets++;
+	pgaml_spi_brackets++;
 }
 
 void

@@ -41,7 +41,13 @@ extern bool pgaml_spi_patient(bool patient);
  * Is a bracket open in this backend?  What runs inside is the extension's own
  * work and is not captured.
  */
-extern bool pgaml_spi_inside(void);
+extern int	pgaml_spi_brackets;	/* how many are open */
+
+static inline bool
+pgaml_spi_inside(void)
+{
+	return pgaml_spi_brackets > 0;
+}
 
 /*
  * Run one statement with parameters; rows are in SPI_tuptable, their number

@@ -6,6 +6,7 @@
 #ifndef PGAML_CAPTURE_H
 #define PGAML_CAPTURE_H
 
+#include "base/budget_core.h"
 #include "base/facts_table.h"
 #include "base/sample.h"
 
@@ -26,5 +27,14 @@ extern void pgaml_capture_forget_unknown(void);
 
 /* A new tick began: hot statements are sampled densely again. */
 extern void pgaml_capture_next_tick(void);
+
+/*
+ * What capture cost of late (base/budget_core.h), and the share of what the
+ * settings allow that it captures.  Needs the preload.
+ */
+extern void pgaml_capture_spending(PgamlSpending *recent, double *level);
+
+/* Counts and cost of this session so far to shared memory. */
+extern void pgaml_capture_flush(void);
 
 #endif							/* PGAML_CAPTURE_H */

@@ -17,40 +17,41 @@
 
 #include "base/facts_table.h"
 #include "base/sample.h"
+#include "capture/hot.h"
 
-/* ---- watch.c: what counts ---- */
-
-/* Depth as pg_stat_statements counts it; 0 is a statement of the client. */
-extern int	pgaml_watch_depth;
-
-/* One level deeper, and back.  The outermost level marks the backend active. */
-extern void pgaml_watch_enter(void);
-extern void pgaml_watch_leave(void);
-
-/* Does pg_stat_statements count a statement at this depth, and do we watch it? */
-extern bool pgaml_watch_on(void);
+/* ---- watch.c: what counts; see hot.h for the rest ---- */
 
 /* Does a utility statement add a level of depth? */
 extern bool pgaml_watch_utility_nests(const Node *statement);
 
-/* Executions and thinned ones are counted here and flushed to shared memory now and then. */
-extern void pgaml_watch_count(uint32 executions, uint32 thinned);
-extern void pgaml_watch_flush(void);
+/* An execution that is not captured, or was not even looked at.  Counted here, flushed now and then. */
+extern void pgaml_watch_thinned(bool skipped);
+
+/* One that is captured came to its end. */
+extern void pgaml_watch_ended(void);
 
 /* An execution whose sample was lost to an error of ours. */
 extern void pgaml_watch_lost(void);
+
+/* One that is captured was dropped before its outcome was known. */
+extern void pgaml_watch_dropped(void);
 
 /* ---- sampling.c: which executions ---- */
 
 typedef struct PgamlRhythm
 {
 	uint64		key;			/* statement and coarse shape of its plan */
-	uint64		tick;			/* the tick in which executions were counted */
-	uint32		executions;		/* in this backend and tick */
+	uint64		epoch;			/* tick and settings for which executions were counted */
+	uint32		executions;		/* in this backend and epoch */
+	uint32		next;			/* the one of them at which something happens */
+	float		weight;			/* of that one if it is captured; 0: it only is where to draw again */
 	int64		last_plan_id;	/* plan whose facts were offered last; 0 */
 } PgamlRhythm;
 
-/* Executions this one stands for, or 0: leave it.  *rhythm is where this statement is counted. */
+/*
+ * Executions this one stands for, or 0: leave it.  *rhythm is where this
+ * statement is counted; NULL when it was not looked at.
+ */
 extern float pgaml_sampling_weight(const PlannedStmt *plan, PgamlRhythm **rhythm);
 
 /* Shall the rows of every node of a captured execution be counted? */
@@ -129,6 +130,12 @@ typedef void (*PgamlShieldedWork) (void *arg);
 extern bool pgaml_shield_run(PgamlShieldedWork work, void *arg);
 
 /* ---- budget.c: what the hooks cost ---- */
+
+/* Shielded work that took so long, measured with a clock; from start to now. */
+extern void pgaml_budget_add_work(const instr_time *start);
+
+/* What was spent since the last flush to shared memory; the level is set when it is time. */
+extern void pgaml_budget_flush(void);
 
 /*
  * So many pairs of InstrStartNode and InstrStopNode with these options

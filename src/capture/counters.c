@@ -10,7 +10,7 @@
 
 #include "base/export.h"
 #include "base/shmem.h"
-#include "capture/capture_internal.h"
+#include "capture/capture.h"
 
 #define COUNTER_COLUMNS 9
 
@@ -38,7 +38,7 @@ pgaml_capture_counters(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	pgaml_watch_flush();
+	pgaml_capture_flush();
 	values[0] = counter(&pgaml_shared->executions);
 	values[1] = Int64GetDatum((int64) pgaml_bag_put(pgaml_sample_bag));
 	values[2] = counter(&pgaml_shared->thinned);

@@ -30,14 +30,20 @@ static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static ExecutorEnd_hook_type prev_executor_end = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
-static void
+static pg_attribute_hot void
 capture_post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
 {
+	PgamlSpan	span;
+
+	pgaml_span_begin(&span);
+	pgaml_span_pause(&span);
 	if (prev_post_parse_analyze)
 		prev_post_parse_analyze(pstate, query, jstate);
+	pgaml_span_resume(&span);
 
 	if (jstate != NULL && query->queryId != 0 && query->utilityStmt == NULL && pgaml_watch_on())
 		pgaml_statement_seen(query, jstate);
+	pgaml_span_end(&span);
 }
 
 static PlannedStmt *
@@ -68,68 +74,86 @@ call_planner_nested(Query *parse, const char *query_string, int cursor_options,
 	return result;
 }
 
-static PlannedStmt *
+/* The time of a planning is not asked for when the next execution is passed by. */
+static pg_attribute_hot PlannedStmt *
 capture_planner(Query *parse, const char *query_string, int cursor_options, ParamListInfo params)
 {
 	int64		queryid = (int64) parse->queryId;
-	bool		timed = queryid != 0 && pgaml_watch_on();
+	PgamlSpan	span;
+	bool		timed;
 	instr_time	start;
 	instr_time	end;
 	PlannedStmt *result;
 
+	pgaml_span_begin(&span);
+	timed = queryid != 0 && pgaml_hot.skip == 0 && pgaml_watch_on();
 	if (timed)
 		INSTR_TIME_SET_CURRENT(start);
+	pgaml_span_pause(&span);
 	if (PGAML_PLANNER_NESTS)
 		result = call_planner_nested(parse, query_string, cursor_options, params);
 	else
 		result = call_planner(parse, query_string, cursor_options, params);
+	pgaml_span_resume(&span);
 	if (timed)
 	{
 		INSTR_TIME_SET_CURRENT(end);
 		INSTR_TIME_SUBTRACT(end, start);
 		pgaml_record_planned(queryid, INSTR_TIME_GET_MILLISEC(end));
 	}
+	pgaml_span_end(&span);
 	return result;
 }
 
-static void
+static pg_attribute_hot void
 capture_executor_start(QueryDesc *queryDesc, int eflags)
 {
+	PgamlSpan	span;
 	PgamlStart	start;
-	bool		watched = queryDesc->plannedstmt->queryId != 0 &&
-		(eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && pgaml_watch_on();
+	bool		watched;
 
+	pgaml_span_begin(&span);
+	watched = queryDesc->plannedstmt->queryId != 0 &&
+		(eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && pgaml_watch_on();
 	if (watched)
 		pgaml_record_decide(queryDesc, &start);
+	pgaml_span_pause(&span);
 	if (prev_executor_start)
 		prev_executor_start(queryDesc, eflags);
 	else
 		standard_ExecutorStart(queryDesc, eflags);
+	pgaml_span_resume(&span);
+
 	if (watched)
 		pgaml_record_start(queryDesc, &start);
+	pgaml_span_end(&span);
 }
 
 /* Undo the depth, and note an execution that ended in an error. */
-static void
+static inline void
 leave_executor(QueryDesc *queryDesc, bool done)
 {
 	pgaml_watch_leave();
-	if (!done && queryDesc->plannedstmt->queryId != 0)
+	if (unlikely(!done) && queryDesc->plannedstmt->queryId != 0)
 		pgaml_record_failed(queryDesc);
 }
 
-static void
+static pg_attribute_hot void
 capture_executor_run(PGAML_RUN_PARAMS)
 {
 	volatile bool done = false;
+	PgamlSpan	span;
 
+	pgaml_span_begin(&span);
 	pgaml_watch_enter();
 	PG_TRY();
 	{
+		pgaml_span_pause(&span);
 		if (prev_executor_run)
 			prev_executor_run(PGAML_RUN_ARGS);
 		else
 			standard_ExecutorRun(PGAML_RUN_ARGS);
+		pgaml_span_resume(&span);
 		done = true;
 	}
 	PG_FINALLY();
@@ -137,21 +161,31 @@ capture_executor_run(PGAML_RUN_PARAMS)
 		leave_executor(queryDesc, done);
 	}
 	PG_END_TRY();
-	pgaml_record_ran(queryDesc, direction, count);
+	if (unlikely(pgaml_hot.followed != NULL))
+		pgaml_record_ran(queryDesc, direction, count);
+	pgaml_span_end(&span);
 }
 
 static void
-capture_executor_finish(QueryDesc *queryDesc)
+call_executor_finish(QueryDesc *queryDesc)
+{
+	if (prev_executor_finish)
+		prev_executor_finish(queryDesc);
+	else
+		standard_ExecutorFinish(queryDesc);
+}
+
+static void
+call_executor_finish_nested(QueryDesc *queryDesc, PgamlSpan *span)
 {
 	volatile bool done = false;
 
 	pgaml_watch_enter();
 	PG_TRY();
 	{
-		if (prev_executor_finish)
-			prev_executor_finish(queryDesc);
-		else
-			standard_ExecutorFinish(queryDesc);
+		pgaml_span_pause(span);
+		call_executor_finish(queryDesc);
+		pgaml_span_resume(span);
 		done = true;
 	}
 	PG_FINALLY();
@@ -159,19 +193,44 @@ capture_executor_finish(QueryDesc *queryDesc)
 		leave_executor(queryDesc, done);
 	}
 	PG_END_TRY();
-	pgaml_record_finished(queryDesc);
 }
 
-static void
+/* Triggers are fired here; a plain SELECT has none, so nothing runs inside. */
+static pg_attribute_hot void
+capture_executor_finish(QueryDesc *queryDesc)
+{
+	PgamlSpan	span;
+
+	pgaml_span_begin(&span);
+	if (queryDesc->operation == CMD_SELECT && !queryDesc->plannedstmt->hasModifyingCTE)
+	{
+		pgaml_span_pause(&span);
+		call_executor_finish(queryDesc);
+		pgaml_span_resume(&span);
+	}
+	else
+		call_executor_finish_nested(queryDesc, &span);
+	if (unlikely(pgaml_hot.followed != NULL))
+		pgaml_record_finished(queryDesc);
+	pgaml_span_end(&span);
+}
+
+static pg_attribute_hot void
 capture_executor_end(QueryDesc *queryDesc)
 {
+	PgamlSpan	span;
+
+	pgaml_span_begin(&span);
 	if (queryDesc->plannedstmt->queryId != 0)
 		pgaml_record_end(queryDesc);
 
+	pgaml_span_pause(&span);
 	if (prev_executor_end)
 		prev_executor_end(queryDesc);
 	else
 		standard_ExecutorEnd(queryDesc);
+	pgaml_span_resume(&span);
+	pgaml_span_end(&span);
 }
 
 static void
@@ -213,6 +272,10 @@ capture_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_
 						ProcessUtilityContext context, ParamListInfo params,
 						QueryEnvironment *environment, DestReceiver *dest, QueryCompletion *qc)
 {
+	PgamlSpan	span;
+
+	pgaml_span_begin(&span);
+	pgaml_span_pause(&span);
 	if (pgaml_watch_utility_nests(pstmt->utilityStmt))
 		call_process_utility_nested(pstmt, query_string, read_only_tree, context, params,
 									environment, dest, qc);
@@ -220,8 +283,11 @@ capture_process_utility(PlannedStmt *pstmt, const char *query_string, bool read_
 		call_process_utility(pstmt, query_string, read_only_tree, context, params,
 							 environment, dest, qc);
 
+	pgaml_span_resume(&span);
+
 	/* What EXPLAIN planned is not what runs next. */
 	pgaml_record_forget_planned();
+	pgaml_span_end(&span);
 }
 
 void

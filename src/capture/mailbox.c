@@ -138,4 +138,5 @@ void
 pgaml_capture_next_tick(void)
 {
 	pg_atomic_fetch_add_u64(&pgaml_shared->tick, 1);
+	pg_atomic_write_u64(&pgaml_shared->failures, 0);
 }

@@ -2,7 +2,7 @@
  * record.c
  *		Follows one execution from its start to its end, error or cancel.
  *
- * A sampled execution has a Followed record in its es_query_cxt, linked in a
+ * A sampled execution has a record in its es_query_cxt, linked in a
  * list of this backend; a reset callback takes it off the list, so an
  * execution that is dropped without an end leaves nothing behind.  Executions
  * that are not sampled cost a look at the list's head.
@@ -32,9 +32,9 @@
 
 #define PLANNED_SLOTS	4		/* statements planned and not yet started */
 
-typedef struct Followed
+typedef struct PgamlFollowed
 {
-	struct Followed *next;
+	struct PgamlFollowed *next;
 	QueryDesc  *query;			/* NULL once the outcome is known */
 	MemoryContextCallback gone;
 	bool		asked;			/* nodes are counted for us */
@@ -42,7 +42,7 @@ typedef struct Followed
 	bool		again;			/* rows may have been fetched more than once */
 	uint64		fetched;		/* rows over all fetches */
 	PgamlSample sample;
-} Followed;
+} PgamlFollowed;
 
 /* Where this session is; changed by every watched execution. */
 typedef struct Session
@@ -69,7 +69,6 @@ typedef struct Planned
 	double		ms;
 } Planned;
 
-static Followed *followed_list = NULL;
 static Session session = {.previous_rows = -1};
 static Planned planned[PLANNED_SLOTS];
 static int	planned_count = 0;	/* slots in use, or more; 0: none */
@@ -151,7 +150,7 @@ describe_start(QueryDesc *query, double planning_ms, PgamlSample *sample)
 		session.id = (int64) pgaml_mix((uint64) MyProcPid, (uint64) MyStartTimestamp);
 	sample->dbid = MyDatabaseId;
 	sample->queryid = (int64) query->plannedstmt->queryId;
-	sample->active_backends = (int16) (pgaml_shmem_active() + (pgaml_watch_depth == 0 ? 1 : 0));
+	sample->active_backends = (int16) (pgaml_shmem_active() + (pgaml_hot.depth == 0 ? 1 : 0));
 	sample->planning_ms = planning_ms;
 	sample->top_rows_estimated = query->plannedstmt->planTree->plan_rows;
 	sample->top_rows_true = NAN;
@@ -175,12 +174,15 @@ describe_start(QueryDesc *query, double planning_ms, PgamlSample *sample)
 static void
 forget_followed(void *arg)
 {
-	Followed  **link = &followed_list;
+	PgamlFollowed **link = &pgaml_hot.followed;
 
 	while (*link != NULL && *link != arg)
 		link = &(*link)->next;
-	if (*link != NULL)
-		*link = (*link)->next;
+	if (*link == NULL)
+		return;
+	if ((*link)->query != NULL)
+		pgaml_watch_dropped();
+	*link = (*link)->next;
 }
 
 /* Shielded work.  Allocates in es_query_cxt, as pg_stat_statements does. */
@@ -190,7 +192,7 @@ follow(void *arg)
 	const Starting *starting = arg;
 	QueryDesc  *query = starting->query;
 	MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
-	Followed   *followed = palloc0(sizeof(Followed));
+	PgamlFollowed *followed = palloc0(sizeof(PgamlFollowed));
 
 	PGAML_FAULT("capture-follow");
 	if (query->totaltime == NULL)
@@ -205,8 +207,8 @@ follow(void *arg)
 	followed->gone.func = forget_followed;
 	followed->gone.arg = followed;
 	MemoryContextRegisterResetCallback(query->estate->es_query_cxt, &followed->gone);
-	followed->next = followed_list;
-	followed_list = followed;
+	followed->next = pgaml_hot.followed;
+	pgaml_hot.followed = followed;
 }
 
 void
@@ -226,17 +228,17 @@ pgaml_record_start(QueryDesc *query, const PgamlStart *start)
 	advance_session();
 	starting.planning_ms = take_planned((int64) query->plannedstmt->queryId);
 	if (start->weight == 0.0f)
-		pgaml_watch_count(1, 1);
+		pgaml_watch_thinned(start->rhythm == NULL);
 	else if (!pgaml_shield_run(follow, &starting))
 		pgaml_watch_lost();
 }
 
 /* ---- run ---- */
 
-static Followed *
+static PgamlFollowed *
 find_followed(const QueryDesc *query)
 {
-	Followed   *followed = followed_list;
+	PgamlFollowed *followed = pgaml_hot.followed;
 
 	while (followed != NULL && followed->query != query)
 		followed = followed->next;
@@ -251,7 +253,7 @@ find_followed(const QueryDesc *query)
 void
 pgaml_record_ran(QueryDesc *query, ScanDirection direction, uint64 count)
 {
-	Followed   *followed = find_followed(query);
+	PgamlFollowed *followed = find_followed(query);
 	uint64		rows = query->estate->es_processed;
 
 	if (followed == NULL || ScanDirectionIsNoMovement(direction))
@@ -267,7 +269,7 @@ pgaml_record_ran(QueryDesc *query, ScanDirection direction, uint64 count)
 static void
 read_nodes(void *arg)
 {
-	Followed   *followed = arg;
+	PgamlFollowed *followed = arg;
 	QueryDesc  *query = followed->query;
 
 	PGAML_FAULT("capture-nodes");
@@ -282,7 +284,7 @@ read_nodes(void *arg)
 void
 pgaml_record_finished(QueryDesc *query)
 {
-	Followed   *followed = find_followed(query);
+	PgamlFollowed *followed = find_followed(query);
 
 	if (followed == NULL || query->planstate == NULL)
 		return;
@@ -347,23 +349,23 @@ elapsed_ms(const Instrumentation *total)
 
 /* Give the sample away.  It cannot be found again. */
 static void
-hand_over(Followed *followed, PgamlOutcome outcome)
+hand_over(PgamlFollowed *followed, PgamlOutcome outcome)
 {
 	PgamlSample *sample = &followed->sample;
 
 	sample->outcome = (char) outcome;
 	sample->sampled_at = pgaml_clock_now();
 	sample->userid = GetUserId();
-	sample->toplevel = pgaml_watch_depth == 0;
+	sample->toplevel = pgaml_hot.depth == 0;
 	pgaml_mailbox_put_sample(sample);
-	pgaml_watch_count(1, 0);
+	pgaml_watch_ended();
 	followed->query = NULL;
 }
 
 void
 pgaml_record_failed(QueryDesc *query)
 {
-	Followed   *followed = find_followed(query);
+	PgamlFollowed *followed = find_followed(query);
 	Instrumentation *total = query->totaltime;
 
 	if (!pgaml_watch_on())
@@ -388,7 +390,7 @@ pgaml_record_failed(QueryDesc *query)
 static void
 finish(void *arg)
 {
-	Followed   *followed = arg;
+	PgamlFollowed *followed = arg;
 	QueryDesc  *query = followed->query;
 	PgamlSample *sample = &followed->sample;
 
@@ -405,7 +407,7 @@ finish(void *arg)
 void
 pgaml_record_end(QueryDesc *query)
 {
-	Followed   *followed = followed_list != NULL ? find_followed(query) : NULL;
+	PgamlFollowed *followed = pgaml_hot.followed != NULL ? find_followed(query) : NULL;
 
 	if (!pgaml_watch_on())
 		return;

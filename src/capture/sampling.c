@@ -2,27 +2,107 @@
  * sampling.c
  *		Which executions are captured.
  *
- * The one place that decides.  The k-th execution of a statement in a tick
- * is captured with probability capture_rate * min(1, n / k), n being
- * FULL_PER_PERCENT for every percent of overhead_budget; its weight is the inverse,
- * so that weights add up to executions.  Rare statements are seen in full, a
- * hot one gives n (1 + ln(executions / n)) samples a tick and backend.
+ * The one place that decides.  x = FULL_PER_PERCENT for every percent of
+ * overhead_budget, times the level that the measured cost leaves (budget.c).
+ * The k-th execution of a statement in a tick and backend is captured with
+ * probability capture_rate * min(1, x / k): rare statements are seen in full,
+ * a hot one gives x (1 + ln(executions / x)) samples.  When even looking
+ * costs too much, x goes below 1: then every statement is still seen at its
+ * first look, but only a share x of executions is looked at.  The weight is
+ * the inverse of the probability, so that weights add up to executions.
+ *
+ * Nothing is drawn per execution, but how many pass by until the next one:
+ * the gap between successes is geometric.  While k grows by a quarter the
+ * probability stays, then the rest of the gap is forgotten and drawn anew.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "common/pg_prng.h"
+#include <math.h>
+
 #include "nodes/plannodes.h"
 
-#include "base/guc.h"
 #include "base/mix.h"
-#include "base/shmem.h"
 #include "capture/capture_internal.h"
 
 #define FULL_PER_PERCENT	8.0
+#define LEAST_GATE			(1.0 / 32)	/* less saves nothing more: hooks are called anyway */
+#define LONGEST_GAP			1e9
 #define RHYTHMS				512 /* a power of two */
 
+/* What the settings and the level allow, for which they were computed. */
+typedef struct Allowance
+{
+	uint32		level;			/* as in shared memory */
+	uint32		settings;		/* pgaml_sampling_settings */
+	float		gate;			/* share of executions that is looked at, 0..1 */
+	double		full;			/* executions of a statement that are captured for sure */
+} Allowance;
+
+static Allowance allowance = {.level = PG_UINT32_MAX};
 static PgamlRhythm rhythms[RHYTHMS];
+
+static void
+compute_allowance(uint32 level)
+{
+	double		x = FULL_PER_PERCENT * 100.0 * pgaml_overhead_budget * level / PGAML_LEVEL_ONE;
+
+	allowance.level = level;
+	allowance.settings = pgaml_sampling_settings;
+	allowance.full = pgaml_overhead_budget < 1.0 ? Max(x, 1.0) : INFINITY;
+	allowance.gate = 1.0f;
+	if (pgaml_overhead_budget < 1.0 && x < 1.0)
+		allowance.gate = pgaml_overhead_budget > 0.0 ? (float) Max(x, LEAST_GATE) : 0.0f;
+}
+
+/* Executions from one success to the next, the latter included. */
+static double
+draw_gap(double probability)
+{
+	double		u = pg_prng_double(&pg_global_prng_state);
+	double		gap = 1.0 + floor(log(1.0 - u) / log1p(-probability));
+
+	return Min(gap, LONGEST_GAP);
+}
+
+/* How many executions pass by until the next look. */
+static void
+draw_skip(void)
+{
+	uint32		level = pg_atomic_read_u32(&pgaml_shared->capture_level);
+
+	if (unlikely(level != allowance.level || pgaml_sampling_settings != allowance.settings))
+		compute_allowance(level);
+	pgaml_hot.gate = allowance.gate;
+	if (likely(allowance.gate >= 1.0f))
+		return;
+	pgaml_hot.skip = allowance.gate > 0.0f ? (int) draw_gap(allowance.gate) - 1 : PGAML_TIMED_EVERY;
+}
+
+/* Plan when something happens next to a statement that was executed so often. */
+static void
+draw_next(PgamlRhythm *rhythm)
+{
+	double		k = rhythm->executions + 1.0;
+	double		probability = pgaml_capture_rate * Min(1.0, allowance.full / k);
+	double		gap;
+
+	rhythm->weight = 0.0f;
+	rhythm->next = PG_UINT32_MAX;
+	if (probability <= 0.0)
+		return;
+	rhythm->weight = (float) (1.0 / probability);
+	rhythm->next = rhythm->executions + 1;
+	if (probability >= 1.0)
+		return;
+	gap = draw_gap(probability);
+	if (gap > 1.0 + floor(k / 4))
+	{
+		gap = 1.0 + floor(k / 4);
+		rhythm->weight = 0.0f;
+	}
+	rhythm->next = rhythm->executions + (uint32) gap;
+}
 
 /* The entry of a statement and coarse plan shape; another one's is taken over. */
 static PgamlRhythm *
@@ -34,7 +114,7 @@ find_rhythm(const PlannedStmt *plan)
 	uint64		key = pgaml_mix((uint64) plan->queryId, shape);
 	PgamlRhythm *rhythm = &rhythms[key & (RHYTHMS - 1)];
 
-	if (rhythm->key != key)
+	if (unlikely(rhythm->key != key))
 	{
 		memset(rhythm, 0, sizeof(PgamlRhythm));
 		rhythm->key = key;
@@ -42,32 +122,36 @@ find_rhythm(const PlannedStmt *plan)
 	return rhythm;
 }
 
-float
+pg_attribute_hot float
 pgaml_sampling_weight(const PlannedStmt *plan, PgamlRhythm **rhythm_out)
 {
-	PgamlRhythm *rhythm = find_rhythm(plan);
-	uint64		tick = pg_atomic_read_u64(&pgaml_shared->tick);
-	double		probability = pgaml_capture_rate;
+	PgamlRhythm *rhythm;
+	uint64		epoch;
+	float		gate = pgaml_hot.gate;
+	float		weight;
 
-	if (rhythm->tick != tick)
+	*rhythm_out = NULL;
+	if (pgaml_hot.skip > 0)
 	{
-		rhythm->tick = tick;
-		rhythm->executions = 0;
-	}
-	if (likely(rhythm->executions < PG_UINT32_MAX))
-		rhythm->executions++;
-	*rhythm_out = rhythm;
-
-	if (pgaml_overhead_budget < 1.0)
-	{
-		double		full = FULL_PER_PERCENT * 100.0 * pgaml_overhead_budget;
-
-		if (full < rhythm->executions)
-			probability *= full / rhythm->executions;
-	}
-	if (probability < 1.0 && pg_prng_double(&pg_global_prng_state) >= probability)
+		pgaml_hot.skip--;
 		return 0.0f;
-	return (float) (1.0 / probability);
+	}
+	draw_skip();
+	if (unlikely(gate <= 0.0f))
+		return 0.0f;
+	*rhythm_out = rhythm = find_rhythm(plan);
+	epoch = pg_atomic_read_u64(&pgaml_shared->tick) + ((uint64) pgaml_sampling_settings << 40);
+	if (unlikely(rhythm->epoch != epoch))
+	{
+		rhythm->epoch = epoch;
+		rhythm->executions = 0;
+		draw_next(rhythm);
+	}
+	if (likely(++rhythm->executions < rhythm->next))
+		return 0.0f;
+	weight = rhythm->weight / gate;
+	draw_next(rhythm);
+	return weight;
 }
 
 bool

@@ -21,6 +21,7 @@
 #include "nodes/nodeFuncs.h"
 #include "utils/timestamp.h"
 
+#include "base/fault.h"
 #include "base/mix.h"
 #include "base/shmem.h"
 #include "compat/compat.h"
@@ -202,6 +203,27 @@ find_types(const Query *query, const JumbleState *jstate, PgamlStatementFacts *f
 		facts->param_types[all.nextern + i] = all.constants[i].type;
 }
 
+/* What is new here. */
+typedef struct Seeing
+{
+	const Query *query;
+	const JumbleState *jstate;
+	bool		offered;		/* result */
+} Seeing;
+
+/* Shielded work. */
+static void
+offer(void *arg)
+{
+	Seeing	   *seeing = arg;
+	PgamlStatementFacts facts;
+
+	PGAML_FAULT("capture-statement");
+	pgaml_statement_begin(&facts, (int64) seeing->query->queryId);
+	find_types(seeing->query, seeing->jstate, &facts);
+	seeing->offered = pgaml_mailbox_put_facts(&facts);
+}
+
 void
 pgaml_statement_seen(const Query *query, const JumbleState *jstate)
 {
@@ -209,13 +231,11 @@ pgaml_statement_seen(const Query *query, const JumbleState *jstate)
 								(uint64) pgaml_search_path_hash());
 	SeenStatement *seen = &seen_statements[key & (SEEN_STATEMENTS - 1)];
 	uint64		tick = pg_atomic_read_u64(&pgaml_shared->tick);
-	PgamlStatementFacts facts;
+	Seeing		seeing = {.query = query, .jstate = jstate};
 
 	if (seen->key == key && tick - seen->offered < PGAML_FACTS_REFRESH)
 		return;
-	pgaml_statement_begin(&facts, (int64) query->queryId);
-	find_types(query, jstate, &facts);
-	if (!pgaml_mailbox_put_facts(&facts))
+	if (!pgaml_shield_run(offer, &seeing) || !seeing.offered)
 		return;
 	seen->key = key;
 	seen->offered = tick;

@@ -1,48 +1,39 @@
 /*-------------------------------------------------------------------------
  * watch.c
- *		Which statements count: depth, settings, database.
+ *		Which statements count: depth, settings, database.  And how many did.
  *
  * A sample must correspond to an execution that pg_stat_statements counts,
  * so depth and the settings track and track_utility are read as it reads
  * them.  All state is this backend's; the only shared accesses are the
  * directory version, this backend's byte in pgaml_active, and counters.
+ * What every statement pays stands in hot.h.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
-#include "access/parallel.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 
-#include "base/guc.h"
-#include "base/shmem.h"
-#include "base/spi_run.h"
 #include "compat/compat.h"
+#include "capture/capture.h"
 #include "capture/capture_internal.h"
 
 #define FLUSH_EVERY		256		/* executions counted here before they are flushed */
+#define FLUSH_SAMPLED	16		/* a captured one counts as so many of them: it costs more */
 
-typedef struct PgssSettings
-{
-	const int  *track;			/* NULL: pg_stat_statements is not loaded */
-	const bool *track_utility;
-	int			top;			/* values of track */
-	int			all;
-} PgssSettings;
-
-int			pgaml_watch_depth = 0;
-
-static PgssSettings pgss;
-static bool pgss_looked_up = false;
-
-static bool exit_registered = false;
+static const int tracks_nothing = -1;
+static const bool *track_utility = NULL;
 static volatile uint8 no_backend;
-static volatile uint8 *my_active = &no_backend;
 
-static uint32 unflushed_executions = 0;
-static uint32 unflushed_thinned = 0;
+PgamlHot	pgaml_hot = {
+	.until_timed = 1,
+	.track = &tracks_nothing,
+	.track_top = -2,
+	.track_all = -2,
+	.gate = 1.0f
+};
 
-/* Value of a name of an enum setting, or -1. */
+/* Value of a name of an enum setting, or -2, which no setting has. */
 static int
 enum_value(const struct config_enum *setting, const char *name)
 {
@@ -53,75 +44,43 @@ enum_value(const struct config_enum *setting, const char *name)
 		if (strcmp(entry->name, name) == 0)
 			return entry->val;
 	}
-	return -1;
+	return -2;
 }
 
-/* Find the variables behind the settings, once per backend. */
-static void
-look_up_pgss(void)
+void
+pgaml_watch_look_up(void)
 {
 	struct config_generic *track = pgaml_find_setting("pg_stat_statements.track");
 	struct config_generic *utility = pgaml_find_setting("pg_stat_statements.track_utility");
 
-	pgss_looked_up = true;
+	pgaml_hot.looked_up = true;
 	if (track == NULL || track->vartype != PGC_ENUM ||
-		utility == NULL || utility->vartype != PGC_BOOL)
+		utility == NULL || utility->vartype != PGC_BOOL || IsParallelWorker())
 		return;
-	pgss.top = enum_value((struct config_enum *) track, "top");
-	pgss.all = enum_value((struct config_enum *) track, "all");
-	pgss.track_utility = ((struct config_bool *) utility)->variable;
-	pgss.track = ((struct config_enum *) track)->variable;
-}
-
-/* Does pg_stat_statements count statements at the current depth? */
-static bool
-pgss_counts(void)
-{
-	if (unlikely(!pgss_looked_up))
-		look_up_pgss();
-	return pgss.track != NULL && !IsParallelWorker() &&
-		(*pgss.track == pgss.all || (*pgss.track == pgss.top && pgaml_watch_depth == 0));
+	track_utility = ((struct config_bool *) utility)->variable;
+	pgaml_hot.track_top = enum_value((struct config_enum *) track, "top");
+	pgaml_hot.track_all = enum_value((struct config_enum *) track, "all");
+	pgaml_hot.track = ((struct config_enum *) track)->variable;
 }
 
 /* Leave nothing behind in shared memory. */
 static void
 leave_backend(int code, Datum arg)
 {
-	*my_active = 0;
-	my_active = &no_backend;
-	pgaml_watch_flush();
+	*pgaml_hot.active = 0;
+	pgaml_hot.active = &no_backend;
+	pgaml_capture_flush();
 }
 
-static void
-register_exit(void)
+void
+pgaml_watch_arrive(void)
 {
-	exit_registered = true;
+	pgaml_hot.active = &no_backend;
+	if (MyProc == NULL)
+		return;
 	before_shmem_exit(leave_backend, (Datum) 0);
 	if (!IsParallelWorker() && PGAML_MY_PROC_NUMBER >= 0 && PGAML_MY_PROC_NUMBER < MaxBackends)
-		my_active = &pgaml_active[PGAML_MY_PROC_NUMBER];
-}
-
-void
-pgaml_watch_enter(void)
-{
-	if (pgaml_watch_depth++ > 0)
-		return;
-	if (unlikely(!exit_registered) && MyProc != NULL)
-		register_exit();
-	*my_active = 1;
-}
-
-void
-pgaml_watch_leave(void)
-{
-	if (--pgaml_watch_depth == 0)
-		*my_active = 0;
-}
-
-bool
-pgaml_watch_on(void)
-{
-	return pgaml_capture && pgss_counts() && pgaml_shmem_here() && !pgaml_spi_inside();
+		pgaml_hot.active = &pgaml_active[(Size) PGAML_MY_PROC_NUMBER * PGAML_ACTIVE_STRIDE];
 }
 
 bool
@@ -129,32 +88,63 @@ pgaml_watch_utility_nests(const Node *statement)
 {
 	if (!PGAML_UTILITY_HANDLED(statement))
 		return false;
-	return PGAML_UNTRACKED_UTILITY_NESTS || (pgss_counts() && *pgss.track_utility);
+	return PGAML_UNTRACKED_UTILITY_NESTS ||
+		(pgaml_watch_counted() && track_utility != NULL && *track_utility);
+}
+
+static inline void
+count(uint32 pending)
+{
+	pgaml_hot.executions++;
+	pgaml_hot.pending += pending;
+	if (unlikely(pgaml_hot.pending >= FLUSH_EVERY))
+		pgaml_capture_flush();
+}
+
+pg_attribute_hot void
+pgaml_watch_thinned(bool skipped)
+{
+	pgaml_hot.thinned++;
+	pgaml_hot.skipped += skipped;
+	count(1);
 }
 
 void
-pgaml_watch_count(uint32 executions, uint32 thinned)
+pgaml_watch_ended(void)
 {
-	unflushed_executions += executions;
-	unflushed_thinned += thinned;
-	if (unlikely(unflushed_executions >= FLUSH_EVERY))
-		pgaml_watch_flush();
+	count(FLUSH_SAMPLED);
 }
 
 void
 pgaml_watch_lost(void)
 {
 	pg_atomic_fetch_add_u64(&pgaml_shared->errors, 1);
-	pgaml_watch_count(1, 0);
+	count(FLUSH_SAMPLED);
 }
 
 void
-pgaml_watch_flush(void)
+pgaml_watch_dropped(void)
 {
-	if (unflushed_executions > 0)
-		pg_atomic_fetch_add_u64(&pgaml_shared->executions, unflushed_executions);
-	if (unflushed_thinned > 0)
-		pg_atomic_fetch_add_u64(&pgaml_shared->thinned, unflushed_thinned);
-	unflushed_executions = 0;
-	unflushed_thinned = 0;
+	pg_atomic_fetch_add_u64(&pgaml_shared->unfinished, 1);
+	count(FLUSH_SAMPLED);
+}
+
+static void
+flush_count(pg_atomic_uint64 *shared, uint32 *here)
+{
+	if (*here > 0)
+		pg_atomic_fetch_add_u64(shared, *here);
+	*here = 0;
+}
+
+void
+pgaml_capture_flush(void)
+{
+	if (pgaml_hot.pending == 0)
+		return;
+	flush_count(&pgaml_shared->executions, &pgaml_hot.executions);
+	flush_count(&pgaml_shared->thinned, &pgaml_hot.thinned);
+	flush_count(&pgaml_shared->skipped, &pgaml_hot.skipped);
+	pgaml_hot.pending = 0;
+	pgaml_budget_flush();
 }

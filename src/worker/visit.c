@@ -168,18 +168,6 @@ static const VisitStep steps[] = {
 
 StaticAssertDecl(lengthof(steps) <= PGAML_VISIT_STEPS, "the directory must have room for every step");
 
-/* Keep ASCII only: readers may sit in a database with another encoding. */
-static void
-copy_ascii(char *dst, const char *src)
-{
-	strlcpy(dst, src, PGAML_ERROR_LEN);
-	for (char *c = dst; *c != '\0'; c++)
-	{
-		if (IS_HIGHBIT_SET(*c))
-			*c = '?';
-	}
-}
-
 /*
  * Note a failure in the directory, or of the check in the slot; true when its
  * message differs from the one logged before.
@@ -200,7 +188,7 @@ note_failure(const VisitStep *step, const char *message)
 	if (entry != NULL)
 	{
 		entry->error_at = now;
-		copy_ascii(entry->last_error, message);
+		pgaml_copy_ascii(entry->last_error, message);
 		if (step != &check_step)
 		{
 			PgamlStepState *state = &entry->steps[step - steps];
