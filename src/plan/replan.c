@@ -27,6 +27,7 @@
 #include "plan/plan.h"
 #include "plan/query_facts.h"
 #include "plan/replan_internal.h"
+#include "plan/what_if.h"
 
 /* ---- what has no plan ---- */
 
@@ -213,7 +214,10 @@ plan_text(void *state)
 	out->queryid = (int64) query->queryId;
 	query = rewrite(query);
 	pgaml_query_check_rights(query);
-	stmt = pg_plan_query(query, planning->text, CURSOR_OPT_PARALLEL_OK, NULL);
+	if (planning->request->what_if != NULL)
+		stmt = pgaml_what_if_plan(planning->request->what_if, query, planning->text, CURSOR_OPT_PARALLEL_OK);
+	else
+		stmt = pg_plan_query(query, planning->text, CURSOR_OPT_PARALLEL_OK, NULL);
 	/* Functions in FROM may have been replaced by what they read. */
 	PGAML_CHECK_PLANNED_RELATIONS(stmt);
 	pgaml_plan_facts(stmt, &out->facts);

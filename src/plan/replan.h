@@ -26,7 +26,7 @@ typedef struct PgamlPlanRequest
 	int			nparams;
 	const PgamlPlanSetting *settings;
 	int			nsettings;
-	const struct PgamlWhatIf *what_if;	/* NULL: only what is really there */
+	const struct PgamlWhatIf *what_if;	/* NULL: only what is really there; a plan must then not be run */
 } PgamlPlanRequest;
 
 typedef struct PgamlReplanned

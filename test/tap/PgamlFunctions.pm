@@ -47,6 +47,7 @@ my %functions = (
 	predict_query_execution => [everybody => 'predict_query_execution(1)', 'predict_query_execution(4711)'],
 	predict_query_executions => [everybody => q{predict_query_executions('{1,2,3,4711}')}],
 	predict_query_time => [everybody => 'predict_query_time(1)', 'predict_query_time(4711)'],
+	predict_with_settings => [everybody => q{predict_with_settings('SELECT 1', '{"work_mem": "8MB"}')}],
 	prediction_accuracy => [reader => 'prediction_accuracy()', q{prediction_accuracy('statement')}],
 	prediction_distribution => [reader => 'prediction_distribution()'],
 	prediction_log_state => [reader => 'pganalytics.prediction_log_state()'],
