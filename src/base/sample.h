@@ -64,7 +64,7 @@ typedef enum PgamlPlanFact
 
 typedef struct PgamlPlanFacts
 {
-	int64		plan_id;		/* hash of the plan's shape; never 0 */
+	int64		plan_id;		/* core's, or a hash of the plan's shape; never 0 */
 	float		values[PGAML_PF_COUNT]; /* see PgamlPlanFact */
 	int32		nrelations;		/* entries used in relations */
 	Oid			relations[PGAML_MAX_RELATIONS]; /* distinct stored relations, ascending */

@@ -3,9 +3,9 @@
  *		Remembers plans, so that each is walked once and not per execution.
  *
  * A small direct-mapped memory in each backend, by a fingerprint that costs
- * a few loads: statement, user, search_path, costs, rows, width.  A new plan
- * is walked, and its facts are offered to the worker; again when the
- * statement comes back to it from another plan, and after
+ * a few loads: statement, user, search_path, core's plan id, costs, rows,
+ * width.  A new plan is walked, and its facts are offered to the worker; again
+ * when the statement comes back to it from another plan, and after
  * PGAML_FACTS_REFRESH ticks.
  *-------------------------------------------------------------------------
  */
@@ -16,6 +16,7 @@
 
 #include "base/mix.h"
 #include "base/shmem.h"
+#include "compat/compat.h"
 #include "capture/capture_internal.h"
 #include "plan/plan.h"
 
@@ -47,6 +48,7 @@ fingerprint_of(const PlannedStmt *plan)
 	uint64		hash = pgaml_mix((uint64) plan->queryId, GetUserId());
 
 	hash = pgaml_mix(hash, (uint64) pgaml_search_path_hash());
+	hash = pgaml_mix(hash, (uint64) PGAML_CORE_PLAN_ID(plan));
 	hash = pgaml_mix(hash, bits_of(top->startup_cost));
 	hash = pgaml_mix(hash, bits_of(top->total_cost));
 	hash = pgaml_mix(hash, bits_of(top->plan_rows));

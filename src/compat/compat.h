@@ -157,6 +157,13 @@ typedef get_relation_info_hook_type PgamlRelationHook;
 #define PGAML_FUNCTION_ACLCHECK(function, role) pg_proc_aclcheck(function, role, ACL_EXECUTE)
 #endif
 
+/* 18: planner hooks of others can give a plan an identifier; 0: they did not. */
+#if PG_VERSION_NUM >= 180000
+#define PGAML_CORE_PLAN_ID(stmt)		((int64) (stmt)->planId)
+#else
+#define PGAML_CORE_PLAN_ID(stmt)		((int64) 0)
+#endif
+
 /* 16: find_option is exported.  NULL when there is no such setting. */
 static inline struct config_generic *
 pgaml_find_setting(const char *name)

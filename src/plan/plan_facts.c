@@ -5,7 +5,9 @@
  * Owns the meaning of PgamlPlanFact and of plan_id.  A plan_id says which
  * shape a plan has: node types and their nesting, join types, strategies,
  * scanned relations and indexes.  Costs, row counts and constants are not
- * part of it.
+ * part of it.  Where an extension gave the plan an identifier (18 and later),
+ * that is taken, so that ours says what theirs does; facts are always those of
+ * this walk.  Loading or unloading such an extension makes every plan new.
  *
  * Called from hooks: no lock, no catalog, no allocation, no error.  Trees too
  * deep for the stack are described as far as they were walked.
@@ -24,6 +26,7 @@
 #include "parser/parsetree.h"
 
 #include "base/mix.h"
+#include "compat/compat.h"
 #include "plan/plan.h"
 
 #define MAX_ESTIMATE		1e30	/* products of row counts stop here */
@@ -507,5 +510,7 @@ pgaml_plan_facts(const PlannedStmt *plan, PgamlPlanFacts *out)
 	for (int i = 1; i <= list_length(plan->subplans); i++)
 		walk_subplan(&walk, i, top);
 	store_sums(&walk, out->values);
-	out->plan_id = walk.hash != 0 ? (int64) walk.hash : 1;
+	out->plan_id = PGAML_CORE_PLAN_ID(plan);
+	if (out->plan_id == 0)
+		out->plan_id = walk.hash != 0 ? (int64) walk.hash : 1;
 }
