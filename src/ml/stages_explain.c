@@ -14,8 +14,8 @@
 #include "ml/stages_internal.h"
 
 MlStatus
-pgaml_ml_stages_explain(const MlStages *stages, const float *row, const MlAllocator *allocator,
-						MlStageExplanation *out, double *contributions, float *seen, MlError *error)
+pgaml_ml_stages_explain(const MlStages *stages, const float *row, bool own_plan,
+						const MlAllocator *allocator, MlStageExplanation *out, double *contributions, float *seen, MlError *error)
 {
 	int32_t		n = stages->layout.nfeatures;
 	MlStageTerms terms;
@@ -24,7 +24,7 @@ pgaml_ml_stages_explain(const MlStages *stages, const float *row, const MlAlloca
 	memset(out, 0, sizeof(*out));
 	memset(contributions, 0, sizeof(double) * (size_t) n);
 	memcpy(seen, row, sizeof(float) * (size_t) n);
-	out->answered = pgaml_ml_stage_choose(stages, row, &out->kind);
+	out->answered = pgaml_ml_stage_choose(stages, row, own_plan, &out->kind);
 	if (!out->answered)
 		return ML_OK;
 	terms = pgaml_ml_stage_terms(stages, out->kind, row);
@@ -42,7 +42,7 @@ pgaml_ml_stages_explain(const MlStages *stages, const float *row, const MlAlloca
 
 		if (!out->from_history)
 			pgaml_ml_stage_hide(&stages->layout, seen);
-		else
+		else if (out->kind != ML_STAGE_MODEL_OWN)
 			pgaml_ml_stage_hide_own(&stages->layout, seen);
 		status = pgaml_ml_explain(stages->model, seen, 1, allocator, NULL, &out->base, contributions, error);
 		if (status != ML_OK)

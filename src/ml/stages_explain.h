@@ -25,10 +25,10 @@ typedef struct MlStageExplanation
 } MlStageExplanation;
 
 /*
- * contributions[nfeatures] are of the learner, shrunk as its departure is;
+ * own_plan as in MlStageQuery.  contributions[nfeatures] are of the learner, shrunk as its departure is;
  * seen[nfeatures] is the row as it was asked for it, without what is hidden.
  */
-extern MlStatus pgaml_ml_stages_explain(const MlStages *stages, const float *row,
+extern MlStatus pgaml_ml_stages_explain(const MlStages *stages, const float *row, bool own_plan,
 										const MlAllocator *allocator, MlStageExplanation *out,
 										double *contributions, float *seen, MlError *error);
 

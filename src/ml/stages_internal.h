@@ -76,7 +76,7 @@ extern void pgaml_ml_stage_row_ahead(const MlStageLayout *layout, const MlStageD
 extern double pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row);
 
 /* Which stage answers this row by query identifier; false: none can. */
-extern bool pgaml_ml_stage_choose(const MlStages *stages, const float *row, MlStageKind *kind);
+extern bool pgaml_ml_stage_choose(const MlStages *stages, const float *row, bool own_plan, MlStageKind *kind);
 
 /* How a stage comes to its answer: start + shrink x learner. */
 typedef struct MlStageTerms

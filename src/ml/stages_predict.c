@@ -250,9 +250,8 @@ pgaml_ml_stage_center(const MlStages *stages, MlStageKind kind, const float *row
 	return terms.clamped ? clamp(stages, y) : y;
 }
 
-/* Which stage answers, if any. */
-static bool
-choose(const MlStages *stages, const float *row, bool own_plan, MlStageKind *kind)
+bool
+pgaml_ml_stage_choose(const MlStages *stages, const float *row, bool own_plan, MlStageKind *kind)
 {
 	*kind = ML_STAGE_HISTORY;	/* a run or two, still better than a cost */
 	if (pgaml_ml_stage_warm(&stages->layout, row))
@@ -268,12 +267,6 @@ choose(const MlStages *stages, const float *row, bool own_plan, MlStageKind *kin
 		return true;
 	*kind = stages->cold_source == ML_SOURCE_MODEL ? ML_STAGE_MODEL_COLD : ML_STAGE_PLANNER;
 	return isfinite(row[stages->layout.cost]);
-}
-
-bool
-pgaml_ml_stage_choose(const MlStages *stages, const float *row, MlStageKind *kind)
-{
-	return choose(stages, row, false, kind);
 }
 
 static bool
@@ -428,7 +421,7 @@ pgaml_ml_stages_predict(const MlStages *stages, const MlStageQuery *query, float
 	MlStageKind kind;
 
 	memset(out, 0, sizeof(*out));
-	if (choose(stages, query->row, query->own_plan, &kind))
+	if (pgaml_ml_stage_choose(stages, query->row, query->own_plan, &kind))
 		pgaml_ml_stage_forecast(stages, kind, query, scratch, out);
 	else
 		out->center = out->lower = out->upper = out->scale = out->smear = NAN;

@@ -10,15 +10,12 @@
  */
 #include "postgres.h"
 
-#include "access/parallel.h"
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/float.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "base/acl.h"
+#include "base/attempt.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/spi_run.h"
@@ -26,8 +23,9 @@
 #include "predict/by_plan.h"
 #include "predict/by_plan_internal.h"
 
-void
-pgaml_own_case(const PgamlPlanFacts *facts, int64 queryid, double coverage, PgamlOwnCase *out)
+/* Of one plan, as the current user.  What it points to is valid until the next call. */
+static void
+own_case(const PgamlPlanFacts *facts, int64 queryid, double coverage, PgamlOwnCase *out)
 {
 	static const PgamlRuns no_runs = {0};
 	static const PgamlCalls no_calls = {0};
@@ -52,81 +50,75 @@ pgaml_own_case(const PgamlPlanFacts *facts, int64 queryid, double coverage, Pgam
 }
 
 void
-pgaml_predict_plan(const PgamlPlanFacts *facts, int64 queryid, double coverage, bool want_reason,
-				   PgamlPrediction *out)
+pgaml_predict_own(const PgamlPlanFacts *facts, int64 queryid, double coverage, bool want_reason,
+				  PgamlOwnCase *own, PgamlPrediction *out)
 {
 	const PgamlServing *serving = pgaml_registry_serving();
-	PgamlOwnCase own;
 	MlForecast	forecast;
 
 	memset(out, 0, sizeof(*out));
 	out->queryid = queryid;
-	pgaml_own_case(facts, queryid, coverage, &own);
-	out->cache_hit = own.cache_hit;
-	out->coverage = own.history;
+	own_case(facts, queryid, coverage, own);
+	out->cache_hit = own->cache_hit;
+	out->coverage = own->history;
 	if (serving->stages != NULL)
-		pgaml_answer_forecast(serving, &own.asked, &forecast);
-	pgaml_answer(serving, &own.asked, serving->stages != NULL ? &forecast : NULL, want_reason, out);
+		pgaml_answer_forecast(serving, &own->asked, &forecast);
+	pgaml_answer(serving, &own->asked, serving->stages != NULL ? &forecast : NULL, want_reason, out);
 }
 
-/*
- * An error that is not about the prediction: somebody cancels, a standby's
- * recovery wants this backend out of its way, the transaction is doomed.
- */
-static bool
-not_ours(int sqlerrcode)
+void
+pgaml_predict_plan(const PgamlPlanFacts *facts, int64 queryid, double coverage, bool want_reason,
+				   PgamlPrediction *out)
 {
-	return sqlerrcode == ERRCODE_QUERY_CANCELED || sqlerrcode == ERRCODE_T_R_SERIALIZATION_FAILURE ||
-		sqlerrcode == ERRCODE_T_R_DEADLOCK_DETECTED;
+	PgamlOwnCase own;
+
+	pgaml_predict_own(facts, queryid, coverage, want_reason, &own, out);
 }
 
-/* May a subtransaction begin and tables be read here? */
-static bool
-can_try(void)
+/* What is tried. */
+typedef struct Trial
 {
-	return IsTransactionState() && ActiveSnapshotSet() && !IsInParallelMode() && !IsParallelWorker() &&
-		!pgaml_spi_inside();
+	const PgamlPlanFacts *facts;
+	int64		queryid;
+	double		coverage;
+	bool		want_reason;
+	PgamlPrediction prediction;
+} Trial;
+
+static void
+try_prediction(void *state)
+{
+	Trial	   *trial = state;
+
+	PGAML_FAULT("predict_plan");
+	pgaml_predict_plan(trial->facts, trial->queryid, trial->coverage, trial->want_reason, &trial->prediction);
 }
 
 bool
 pgaml_predict_plan_try(const PgamlPlanFacts *facts, int64 queryid, double coverage, bool want_reason,
 					   PgamlPrediction *out)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	PgamlPrediction prediction;
+	Trial		trial = {.facts = facts, .queryid = queryid, .coverage = coverage, .want_reason = want_reason};
 	ErrorData  *volatile error = NULL;
 	bool		patient;
 
-	if (!can_try())
+	if (!pgaml_can_attempt() || !ActiveSnapshotSet() || pgaml_spi_inside())
 		return false;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
 	patient = pgaml_spi_patient(false);
 	PG_TRY();
 	{
-		PGAML_FAULT("predict_plan");
-		pgaml_predict_plan(facts, queryid, coverage, want_reason, &prediction);
+		error = pgaml_attempt(try_prediction, &trial);
 	}
-	PG_CATCH();
+	PG_FINALLY();
 	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
+		(void) pgaml_spi_patient(patient);
 	}
 	PG_END_TRY();
-	(void) pgaml_spi_patient(patient);
-	/* Nothing was written: so that no lock is left behind for as long as the transaction takes. */
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (error == NULL)
+	if (error != NULL)
 	{
-		*out = prediction;
-		return true;
+		FreeErrorData(error);
+		return false;
 	}
-	if (not_ours(error->sqlerrcode))
-		ReThrowError(error);
-	FreeErrorData(error);
-	return false;
+	*out = trial.prediction;
+	return true;
 }

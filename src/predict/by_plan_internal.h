@@ -20,7 +20,8 @@ typedef struct PgamlOwnCase
 	bool		cache_hit;
 } PgamlOwnCase;
 
-/* Of one plan, as the current user; raises errors.  Valid until the next call. */
-extern void pgaml_own_case(const PgamlPlanFacts *facts, int64 queryid, double coverage, PgamlOwnCase *out);
+/* As pgaml_predict_plan, and what it rests on, which is valid until the next prediction. */
+extern void pgaml_predict_own(const PgamlPlanFacts *facts, int64 queryid, double coverage, bool want_reason,
+							  PgamlOwnCase *own, PgamlPrediction *out);
 
 #endif							/* PGAML_PREDICT_BY_PLAN_INTERNAL_H */

@@ -18,14 +18,14 @@
 #include "base/export.h"
 #include "base/guc.h"
 #include "ml/stages_explain.h"
-#include "predict/known.h"
-#include "predict/predict.h"
+#include "predict/by_plan_internal.h"
+#include "predict/text.h"
 #include "registry/ml_adapter.h"
-#include "registry/registry.h"
 
 #define EXPLAIN_COLUMNS 9
 
 PGAML_FUNCTION_INFO_V1(pgaml_explain_prediction);
+PGAML_FUNCTION_INFO_V1(pgaml_explain_text);
 
 /* Where rows go, and how far the product has come. */
 typedef struct Rows
@@ -75,13 +75,13 @@ put_reason(Rows *rows, const char *reason)
 }
 
 static void
-put_start(Rows *rows, const MlStageExplanation *explanation, const PgamlKnown *entry)
+put_start(Rows *rows, const MlStageExplanation *explanation, const PgamlCase *asked)
 {
 	double		ms = exp(explanation->start);
-	const char *line = isnan(entry->row[pgaml_feature_layout.cost]) ? "the median of all statements" :
+	const char *line = isnan(asked->row[pgaml_feature_layout.cost]) ? "the median of all statements" :
 		"what a plan of this cost usually takes (cost line)";
-	char	   *runs = psprintf("median of the last %d %s", entry->runs.runs,
-								entry->captured ? "executions" : "buckets of history");
+	char	   *runs = psprintf("median of the last %d %s", asked->runs->runs,
+								asked->known != NULL && asked->known->captured ? "executions" : "buckets of history");
 
 	if (explanation->from_history)
 		put_part(rows, "start", NULL, ms, "ms", explanation->start,
@@ -128,7 +128,7 @@ put_features(Rows *rows, const double *contributions, const float *seen)
 }
 
 static void
-put_explanation(Rows *rows, const PgamlServing *serving, const PgamlKnown *entry)
+put_explanation(Rows *rows, const PgamlServing *serving, const PgamlCase *asked)
 {
 	double		contributions[PGAML_F_COUNT];
 	float		seen[PGAML_F_COUNT];
@@ -138,12 +138,12 @@ put_explanation(Rows *rows, const PgamlServing *serving, const PgamlKnown *entry
 	MlStatus	status;
 
 	pgaml_ml_memory_init(&memory, CurrentMemoryContext, (Size) pgaml_training_memory * 1024);
-	status = pgaml_ml_stages_explain(serving->stages, entry->row, &memory.allocator, &explanation,
+	status = pgaml_ml_stages_explain(serving->stages, asked->row, asked->own_plan, &memory.allocator, &explanation,
 									 contributions, seen, &error);
 	if (status != ML_OK)
 		pgaml_ml_raise(status, &error, "could not explain the prediction");
 	if (!explanation.learner || !pgaml_ml_stages_absolute(serving->stages))
-		put_start(rows, &explanation, entry);
+		put_start(rows, &explanation, asked);
 	if (explanation.learner)
 	{
 		put_part(rows, "base", NULL, NAN, NULL, explanation.base,
@@ -156,6 +156,19 @@ put_explanation(Rows *rows, const PgamlServing *serving, const PgamlKnown *entry
 				 "predictions stay within the times that training saw");
 }
 
+/* A prediction that no model made, or its reason; false: the model's stages made it. */
+static bool
+put_simple(Rows *rows, const PgamlPrediction *prediction)
+{
+	if (prediction->source == ML_SOURCE_NONE)
+		put_reason(rows, prediction->reason);
+	else if (!prediction->by_model)
+		put_part(rows, "start", NULL, prediction->predicted_ms, "ms", log(prediction->predicted_ms), prediction->reason);
+	else
+		return false;
+	return true;
+}
+
 static void
 explain(Rows *rows, int64 queryid)
 {
@@ -166,22 +179,32 @@ explain(Rows *rows, int64 queryid)
 	double		coverage;
 
 	pgaml_predict_queryid(queryid, true, &prediction);
-	if (prediction.source == ML_SOURCE_NONE)
-	{
-		put_reason(rows, prediction.reason);
+	if (put_simple(rows, &prediction))
 		return;
-	}
-	if (!prediction.by_model)
-	{
-		put_part(rows, "start", NULL, prediction.predicted_ms, "ms", log(prediction.predicted_ms), prediction.reason);
-		return;
-	}
 	serving = pgaml_registry_serving();
 	entry = pgaml_known_find(queryid, &cache_hit, &coverage);
 	if (serving->model_id == prediction.model_id && serving->stages != NULL && entry != NULL)
-		put_explanation(rows, serving, entry);
+	{
+		PgamlCase	asked = {.known = entry, .row = entry->row, .runs = &entry->runs};
+
+		put_explanation(rows, serving, &asked);
+	}
 	else
 		put_reason(rows, "the model changed meanwhile: ask again");
+}
+
+static void
+explain_text(Rows *rows, const char *query)
+{
+	PgamlPlanFacts facts;
+	PgamlPrediction prediction;
+	PgamlOwnCase own;
+	int64		queryid;
+
+	pgaml_text_plan(query, &queryid, &facts);
+	pgaml_predict_own(&facts, queryid, pgaml_prediction_interval, true, &own, &prediction);
+	if (!put_simple(rows, &prediction))
+		put_explanation(rows, pgaml_registry_serving(), &own.asked);
 }
 
 /*
@@ -200,6 +223,26 @@ pgaml_explain_prediction(PG_FUNCTION_ARGS)
 	PG_TRY();
 	{
 		explain(&rows, PG_GETARG_INT64(0));
+	}
+	PG_FINALLY();
+	{
+		pgaml_registry_release();
+	}
+	PG_END_TRY();
+	return (Datum) 0;
+}
+
+/* explain_prediction(query text), likewise */
+Datum
+pgaml_explain_text(PG_FUNCTION_ARGS)
+{
+	Rows		rows = {.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
+
+	InitMaterializedSRF(fcinfo, 0);
+	pgaml_registry_hold();
+	PG_TRY();
+	{
+		explain_text(&rows, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	}
 	PG_FINALLY();
 	{

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * sql.c
- *		SQL entry points of prediction.
+ *		SQL entry points of prediction by query identifier.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -13,7 +13,6 @@
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/array.h"
-#include "utils/builtins.h"
 #include "utils/float.h"
 
 #include "base/clock.h"
@@ -21,10 +20,9 @@
 #include "base/fault.h"
 #include "predict/log.h"
 #include "predict/predict.h"
+#include "predict/sql_internal.h"
 #include "registry/registry.h"
 
-#define PREDICTION_COLUMNS	16
-#define BATCH_MAX			1000
 #define LATENCY_EVERY		64	/* predictions of a statement of which one is timed */
 
 PGAML_FUNCTION_INFO_V1(pgaml_predict_query_time);
@@ -71,49 +69,6 @@ pgaml_predict_query_time(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(prediction.predicted_ms);
 }
 
-static void
-set_ms(Datum *values, bool *nulls, int column, double ms)
-{
-	nulls[column] = !isfinite(ms);
-	values[column] = Float8GetDatum(ms);
-}
-
-static void
-put_row(ReturnSetInfo *rsinfo, const PgamlPrediction *prediction, float latency_us)
-{
-	TimestampTz now = pgaml_clock_now();
-	int64		id = pgaml_log_prediction(prediction, now, latency_us);
-	Datum		values[PREDICTION_COLUMNS] = {0};
-	bool		nulls[PREDICTION_COLUMNS] = {false};
-	bool		answered = prediction->source != ML_SOURCE_NONE;
-
-	values[0] = Int64GetDatum(prediction->queryid);
-	set_ms(values, nulls, 1, prediction->predicted_ms);
-	set_ms(values, nulls, 2, prediction->expected_ms);
-	set_ms(values, nulls, 3, prediction->lower_ms);
-	set_ms(values, nulls, 4, prediction->upper_ms);
-	set_ms(values, nulls, 5, prediction->std_dev_ms);
-	set_ms(values, nulls, 6, answered ? prediction->confidence : NAN);
-	nulls[7] = !answered;
-	if (answered)
-		values[7] = CStringGetTextDatum(pgaml_ml_source_name(prediction->source));
-	nulls[8] = prediction->reason == NULL;
-	if (prediction->reason != NULL)
-		values[8] = CStringGetTextDatum(prediction->reason);
-	nulls[9] = !answered;
-	values[9] = BoolGetDatum(prediction->in_range);
-	nulls[10] = !answered || !prediction->plan_known || prediction->model_id == 0;
-	values[10] = BoolGetDatum(prediction->novel);
-	set_ms(values, nulls, 11, prediction->coverage);
-	nulls[12] = prediction->model_id == 0;
-	values[12] = Int32GetDatum(prediction->model_version);
-	values[13] = BoolGetDatum(prediction->cache_hit);
-	nulls[14] = id == 0;
-	values[14] = Int64GetDatum(id);
-	values[15] = TimestampTzGetDatum(now);
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-}
-
 /* predict_query_execution(id bigint) RETURNS TABLE (...), one row */
 Datum
 pgaml_predict_query_execution(PG_FUNCTION_ARGS)
@@ -123,7 +78,7 @@ pgaml_predict_query_execution(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	latency_us = predict(PG_GETARG_INT64(0), true, &prediction);
-	put_row((ReturnSetInfo *) fcinfo->resultinfo, &prediction, latency_us);
+	pgaml_put_prediction((ReturnSetInfo *) fcinfo->resultinfo, &prediction, latency_us);
 	return (Datum) 0;
 }
 
@@ -135,7 +90,7 @@ put_rows(ReturnSetInfo *rsinfo, const int64 *queryids, int n)
 		PgamlPrediction prediction;
 		float		latency_us = predict(queryids[i], true, &prediction);
 
-		put_row(rsinfo, &prediction, latency_us);
+		pgaml_put_prediction(rsinfo, &prediction, latency_us);
 		PGAML_FAULT("predict_next");
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -147,19 +102,9 @@ pgaml_predict_query_executions(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
-	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
-	int64	   *queryids;
+	int			n = pgaml_batch_length(array, "queryids");
+	int64	   *queryids = (int64 *) ARR_DATA_PTR(array);
 
-	if (n < 1 || n > BATCH_MAX || ARR_NDIM(array) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("queryids must be a one-dimensional array of 1 to %d elements", BATCH_MAX),
-				 errdetail("It has %d dimensions and %d elements.", ARR_NDIM(array), n)));
-	if (array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("queryids must not contain NULL")));
-	queryids = (int64 *) ARR_DATA_PTR(array);
 	InitMaterializedSRF(fcinfo, 0);
 	pgaml_registry_hold();
 	PG_TRY();

@@ -106,7 +106,7 @@ explain(const MlStages *stages, const float *row, double *contributions, float *
 {
 	MlStageExplanation out;
 
-	assert_int_equal(pgaml_ml_stages_explain(stages, row, &plain_heap, &out, contributions, seen, NULL), ML_OK);
+	assert_int_equal(pgaml_ml_stages_explain(stages, row, false, &plain_heap, &out, contributions, seen, NULL), ML_OK);
 	return out;
 }
 
