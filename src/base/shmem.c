@@ -22,6 +22,7 @@
 
 PgamlShared *pgaml_shared = NULL;
 PgamlBag   *pgaml_sample_bag = NULL;
+PgamlBag   *pgaml_repeat_bag = NULL;
 PgamlBag   *pgaml_prediction_bag = NULL;
 HTAB	   *pgaml_facts = NULL;
 volatile uint8 *pgaml_active = NULL;
@@ -35,6 +36,12 @@ static Size
 sample_bag_bytes(void)
 {
 	return pgaml_bag_bytes(pgaml_capture_ring_size, sizeof(PgamlSample));
+}
+
+static Size
+repeat_bag_bytes(void)
+{
+	return pgaml_bag_bytes(PGAML_REPEAT_BAG_SIZE, sizeof(PgamlRepeat));
 }
 
 static Size
@@ -57,6 +64,7 @@ shmem_request(void)
 
 	RequestAddinShmemSpace(MAXALIGN(sizeof(PgamlShared)));
 	RequestAddinShmemSpace(MAXALIGN(sample_bag_bytes()));
+	RequestAddinShmemSpace(MAXALIGN(repeat_bag_bytes()));
 	RequestAddinShmemSpace(MAXALIGN(prediction_bag_bytes()));
 	RequestAddinShmemSpace(active_bytes());
 	RequestAddinShmemSpace(hash_estimate_size(PGAML_FACTS_ENTRIES, sizeof(PgamlFactsEntry)));
@@ -80,6 +88,8 @@ init_shared(void)
 	pg_atomic_init_u64(&pgaml_shared->thinned, 0);
 	pg_atomic_init_u64(&pgaml_shared->skipped, 0);
 	pg_atomic_init_u64(&pgaml_shared->facts_skipped, 0);
+	pg_atomic_init_u64(&pgaml_shared->repeats_evicted, 0);
+	pg_atomic_init_u64(&pgaml_shared->repeats_unexplained, 0);
 	pg_atomic_init_u64(&pgaml_shared->errors, 0);
 	pg_atomic_init_u64(&pgaml_shared->unfinished, 0);
 	pg_atomic_init_u64(&pgaml_shared->failures, 0);
@@ -104,6 +114,7 @@ shmem_startup(void)
 	/* Reset in case this is a restart within the postmaster. */
 	pgaml_shared = NULL;
 	pgaml_sample_bag = NULL;
+	pgaml_repeat_bag = NULL;
 	pgaml_prediction_bag = NULL;
 	pgaml_facts = NULL;
 	pgaml_active = NULL;
@@ -116,6 +127,10 @@ shmem_startup(void)
 	if (!found)
 		pgaml_bag_init(pgaml_sample_bag, pgaml_capture_ring_size, sizeof(PgamlSample),
 					   offsetof(PgamlSample, dbid));
+	pgaml_repeat_bag = ShmemInitStruct("pganalytics_ml repeats", repeat_bag_bytes(), &found);
+	if (!found)
+		pgaml_bag_init(pgaml_repeat_bag, PGAML_REPEAT_BAG_SIZE, sizeof(PgamlRepeat),
+					   offsetof(PgamlRepeat, dbid));
 	pgaml_prediction_bag = ShmemInitStruct("pganalytics_ml predictions", prediction_bag_bytes(), &found);
 	if (!found)
 		pgaml_bag_init(pgaml_prediction_bag, PGAML_PREDICTION_BAG_SIZE, sizeof(PgamlPredictionRecord),

@@ -27,6 +27,7 @@
 #include "base/bag.h"
 #include "base/budget_core.h"
 #include "base/prediction.h"
+#include "base/repeat.h"
 #include "base/sample.h"
 
 #define PGAML_PREDICTION_BAG_SIZE 8192	/* predictions that wait to be stored */
@@ -154,6 +155,8 @@ typedef struct PgamlShared
 	pg_atomic_uint64 thinned;	/* executions not sampled on purpose, as flushed by backends */
 	pg_atomic_uint64 skipped;	/* of them, those not even looked at */
 	pg_atomic_uint64 facts_skipped; /* statement facts not stored: lock busy or table full */
+	pg_atomic_uint64 repeats_evicted;	/* statements that a session's table of runs had no room for */
+	pg_atomic_uint64 repeats_unexplained;	/* runs over several transactions without a list before them */
 	pg_atomic_uint64 errors;	/* executions whose sample was lost to an error in a hook */
 	pg_atomic_uint64 unfinished;	/* executions that were dropped before their outcome was known */
 	pg_atomic_uint64 failures;	/* errors in hooks since the last tick */
@@ -168,6 +171,7 @@ typedef struct PgamlShared
 
 extern PgamlShared *pgaml_shared;
 extern PgamlBag *pgaml_sample_bag;	/* of PgamlSample, capture_ring_size of them */
+extern PgamlBag *pgaml_repeat_bag;	/* of PgamlRepeat */
 extern PgamlBag *pgaml_prediction_bag;	/* of PgamlPredictionRecord */
 extern HTAB *pgaml_facts;		/* PgamlFactsEntry by its key */
 

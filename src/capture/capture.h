@@ -8,6 +8,7 @@
 
 #include "base/budget_core.h"
 #include "base/facts_table.h"
+#include "base/repeat.h"
 #include "base/sample.h"
 
 /* Install the hooks; called from _PG_init under preload. */
@@ -22,7 +23,11 @@ extern int	pgaml_capture_take_samples(Oid dbid, uint32 *from, PgamlSample *out, 
 /* Move at most max statement facts of this database into out. */
 extern int	pgaml_capture_take_facts(Oid dbid, PgamlStatementFacts *out, int max);
 
-/* Free every sample, prediction and fact that belongs to databases not in the directory. */
+/* The same for runs of one statement; first what this session itself still holds. */
+extern void pgaml_capture_give_repeats(void);
+extern int	pgaml_capture_take_repeats(Oid dbid, uint32 *from, PgamlRepeat *out, int max);
+
+/* Free every sample, run, prediction and fact that belongs to databases not in the directory. */
 extern void pgaml_capture_forget_unknown(void);
 
 /* A new tick began: hot statements are sampled densely again. */

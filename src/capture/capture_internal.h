@@ -143,6 +143,15 @@ extern void pgaml_budget_flush(void);
  */
 extern void pgaml_budget_add_nodes(int instrument_options, double pairs);
 
+/* ---- repeats.c: runs of one statement; every watched execution, sampled or not ---- */
+
+extern void pgaml_repeats_start(const QueryDesc *query);
+
+/* ExecutorRun came back; an execution ended or failed.  Others than started ones are ignored. */
+extern void pgaml_repeats_ran(const QueryDesc *query);
+extern void pgaml_repeats_end(const QueryDesc *query);
+extern void pgaml_repeats_failed(const QueryDesc *query);
+
 /* ---- mailbox.c: the way to the worker ---- */
 
 /* Put a sample into the ring, or drop and count it. */

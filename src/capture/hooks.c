@@ -125,7 +125,10 @@ capture_executor_start(QueryDesc *queryDesc, int eflags)
 	pgaml_span_resume(&span);
 
 	if (watched)
+	{
+		pgaml_repeats_start(queryDesc);
 		pgaml_record_start(queryDesc, &start);
+	}
 	pgaml_span_end(&span);
 }
 
@@ -135,7 +138,10 @@ leave_executor(QueryDesc *queryDesc, bool done)
 {
 	pgaml_watch_leave();
 	if (unlikely(!done) && queryDesc->plannedstmt->queryId != 0)
+	{
+		pgaml_repeats_failed(queryDesc);
 		pgaml_record_failed(queryDesc);
+	}
 }
 
 static pg_attribute_hot void
@@ -155,6 +161,7 @@ capture_executor_run(PGAML_RUN_PARAMS)
 			standard_ExecutorRun(PGAML_RUN_ARGS);
 		pgaml_span_resume(&span);
 		done = true;
+		pgaml_repeats_ran(queryDesc);
 	}
 	PG_FINALLY();
 	{
@@ -222,7 +229,10 @@ capture_executor_end(QueryDesc *queryDesc)
 
 	pgaml_span_begin(&span);
 	if (queryDesc->plannedstmt->queryId != 0)
+	{
+		pgaml_repeats_end(queryDesc);
 		pgaml_record_end(queryDesc);
+	}
 
 	pgaml_span_pause(&span);
 	if (prev_executor_end)

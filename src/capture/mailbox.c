@@ -122,6 +122,7 @@ pgaml_capture_forget_unknown(void)
 	PgamlFactsEntry *entry;
 
 	pgaml_bag_keep_only(pgaml_sample_bag, known, count);
+	pgaml_bag_keep_only(pgaml_repeat_bag, known, count);
 	pgaml_bag_keep_only(pgaml_prediction_bag, known, count);
 
 	LWLockAcquire(pgaml_shared->facts_lock, LW_EXCLUSIVE);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * drain.c
  *		Empties shared memory into execution_samples, statement_users and
- *		statement_recent.
+ *		statement_recent; statement_repeats is written by repeats.c.
  *
  * One statement per batch of records; a record's fields travel as one array
  * per column.  Samples leave shared memory when the transaction commits; when
@@ -27,6 +27,7 @@
 #include "base/spi_run.h"
 #include "capture/capture.h"
 #include "history/history.h"
+#include "history/history_internal.h"
 
 #define BATCH		1024		/* records per statement */
 
@@ -469,6 +470,7 @@ pgaml_history_drain(void)
 	pgaml_history_lock();
 	drain_facts();
 	stored = drain_samples();
+	pgaml_history_store_repeats();
 	pgaml_capture_next_tick();
 	return stored;
 }

@@ -103,6 +103,9 @@ extern void pgaml_history_store_statements(const CollectorState *state, HistoryE
 extern int64 pgaml_history_store_growth(const CollectorState *state, const HistoryEntry *entries,
 										int n, TimestampTz bucket, int width);
 
+/* repeats.c */
+extern void pgaml_history_store_repeats(void);
+
 /* windows.c */
 extern void pgaml_history_store_event(const CollectorState *state, const HistoryEvent *event,
 									  int width, int64 entries);

@@ -49,6 +49,7 @@ static const AgeRule age_rules[] = {
 		" AND NOT EXISTS (SELECT FROM pganalytics.statement_history h"
 		" WHERE h.queryid = t.queryid AND h.origin = t.origin)")},
 	{&pgaml_samples_retention, DELETE_BATCH("execution_samples", "t.sampled_at < $1")},
+	{&pgaml_samples_retention, DELETE_BATCH("statement_repeats", "t.last_seen < $1")},
 	{&pgaml_history_retention, DELETE_BATCH("events", "t.at < $1")},
 	/* numbers rise with time, from the start of the server on: the oldest are looked at */
 	{&pgaml_predictions_retention, DELETE_BATCH("predictions", "t.predicted_at < $1 AND t.prediction_id IN"
@@ -75,8 +76,12 @@ typedef struct CountRule
 		"DELETE FROM pganalytics." tab " WHERE ctid = ANY (ARRAY(SELECT t.ctid FROM pganalytics." \
 		tab " t WHERE $1 = 'infinity' ORDER BY t." place " LIMIT $2))"}
 
+/* Applications that name themselves anew every time must not fill the disk. */
+static const int repeats_max_rows = 100000;
+
 static const CountRule count_rules[] = {
 	COUNT_RULE(pgaml_samples_max_rows, "execution_samples", "sampled_at"),
+	COUNT_RULE(repeats_max_rows, "statement_repeats", "last_seen"),
 	COUNT_RULE(pgaml_predictions_max_rows, "predictions", "prediction_id"),
 };
 

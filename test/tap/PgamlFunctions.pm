@@ -55,6 +55,8 @@ my %functions = (
 	query_features => [everybody => 'query_features(1)'],
 	recent_events => [reader => 'recent_events()'],
 	recent_predictions => [reader => 'recent_predictions(10)'],
+	repeated_statements => [reader => 'repeated_statements()', 'repeated_statements(2, 10)'],
+	repeats_state => [reader => 'pganalytics.repeats_state()'],
 	resume_tuning => [changer => 'resume_tuning(1)'],
 	rollback_model => [changer => 'rollback_model()'],
 	train_performance_model => [changer => 'train_performance_model()', q{train_performance_model('linear_regression', wait => true)}],
