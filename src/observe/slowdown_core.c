@@ -28,6 +28,7 @@
 
 #define BLOCKS			20		/* spans of a window */
 #define DRAWS			400
+#define NEIGHBOURS		11		/* executions around one, itself included; odd, and no more than a window has */
 #define TAIL			0.025
 #define SURE_TAIL		0.005	/* of the test whether there is a change at all */
 #define LEAST_COMPUTE	0.02	/* share of the mean time that is not reading and spilling */
@@ -147,6 +148,48 @@ beyond_rows(SlowRow *rows, int64_t n, int volume)
 		rows[i].volume[volume] -= together / alone * (rows[i].volume[0] - sum[rows[i].plan] / weight[rows[i].plan]);
 }
 
+/*
+ * How many statements ran when one started is a glimpse of the load that it
+ * met: the mean over its neighbours in time is the better measure.  A noisy
+ * one would be believed too little (attenuation), and the rest be unexplained.
+ */
+static void
+smooth_active(const PgamlSlowRun *runs, int64_t n, SlowRow *rows)
+{
+	for (int window = 0; window < 2; window++)
+	{
+		double		ring[NEIGHBOURS];
+		int64_t		at[NEIGHBOURS];
+		double		sum = 0.0;
+		int64_t		seen = 0;
+
+		/* each gets the mean of those around it: it is set when the last of these is seen */
+		for (int64_t i = 0; i < n; i++)
+		{
+			double		active = fmax(isnan(runs[i].active) ? 1.0 : runs[i].active, 1.0);
+
+			if (runs[i].after != (window == 1))
+				continue;
+			if (seen >= NEIGHBOURS)
+				sum -= ring[seen % NEIGHBOURS];
+			ring[seen % NEIGHBOURS] = active;
+			at[seen % NEIGHBOURS] = i;
+			sum += active;
+			seen++;
+			if (seen < NEIGHBOURS)
+				continue;
+			rows[at[(seen + NEIGHBOURS / 2) % NEIGHBOURS]].log_active = log(sum / NEIGHBOURS);
+			for (int64_t k = 0; k < NEIGHBOURS / 2; k++)
+			{
+				/* the first ones know those after them only, the last ones those before */
+				if (seen == NEIGHBOURS)
+					rows[at[k]].log_active = log(sum / NEIGHBOURS);
+				rows[at[(seen - 1 - k) % NEIGHBOURS]].log_active = log(sum / NEIGHBOURS);
+			}
+		}
+	}
+}
+
 /* What is expected of plans, about their mean; 0 where one of them is not known. */
 static void
 set_expected(SlowRow *rows, int64_t n, const PgamlSlowPlan *plans, int32_t nplans)
@@ -185,7 +228,6 @@ make_rows(const PgamlSlowRun *runs, int64_t n, const PgamlSlowPlan *plans, int32
 		row->volume[0] = log1(run->rows);
 		row->volume[1] = log1(run->blocks);
 		row->volume[2] = log1(run->work);
-		row->log_active = log(fmax(isnan(run->active) ? 1.0 : run->active, 1.0));
 		row->reads = isnan(run->reads) ? 0.0 : fmax(run->reads, 0.0);
 		row->io_ms = measured ? fmin(fmax(run->io_ms, 0.0), run->ms) : NAN;
 		row->temp = isnan(run->temp) ? 0.0 : fmax(run->temp, 0.0);
@@ -193,6 +235,7 @@ make_rows(const PgamlSlowRun *runs, int64_t n, const PgamlSlowPlan *plans, int32
 		row->after = run->after;
 		row->block = (int32_t) (seen[run->after]++ * BLOCKS / count[run->after]) + (run->after ? BLOCKS : 0);
 	}
+	smooth_active(runs, n, rows);
 	set_expected(rows, n, plans, nplans);
 	center_by_plan(rows, n, 1);
 	center_by_plan(rows, n, 2);

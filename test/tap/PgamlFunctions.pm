@@ -28,6 +28,7 @@ my %functions = (
 	delete_model => [changer => 'delete_model(:archived)'],
 	drop_data_split => [changer => q{drop_data_split('kept')}],
 	explain_prediction => [everybody => 'explain_prediction(1)'],
+	explain_slowdown => [everybody => q{explain_slowdown(1, now() - interval '1 hour')}],
 	export_model => [reader => 'export_model(:production)', q{export_model(:trees, 'xgboost-json')}],
 	feature_importance => [reader => 'feature_importance(:production)', q{feature_importance(:production, 'shap')}],
 	feature_report => [reader => 'feature_report(:production)'],
