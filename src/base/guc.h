@@ -10,6 +10,9 @@
 #ifndef PGAML_GUC_H
 #define PGAML_GUC_H
 
+/* Reached without the indirection that symbols of other libraries need. */
+#pragma GCC visibility push(hidden)
+
 #define PGAML_RING_SIZE_MIN			1024	/* records */
 #define PGAML_RING_SIZE_MAX			1048576
 #define PGAML_WORKERS_MIN			1
@@ -66,5 +69,7 @@ extern int	pgaml_training_memory;	/* kB */
 extern int	pgaml_training_time_limit;	/* s */
 
 extern void pgaml_guc_define(void);
+
+#pragma GCC visibility pop
 
 #endif							/* PGAML_GUC_H */

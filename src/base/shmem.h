@@ -30,6 +30,9 @@
 #include "base/repeat.h"
 #include "base/sample.h"
 
+/* Reached without the indirection that symbols of other libraries need. */
+#pragma GCC visibility push(hidden)
+
 #define PGAML_PREDICTION_BAG_SIZE 8192	/* predictions that wait to be stored */
 #define PGAML_MAX_DATABASES 256 /* databases with the extension whose statements are captured */
 
@@ -237,5 +240,7 @@ extern void pgaml_copy_ascii(char *out, const char *message);
 
 /* Raise OBJECT_NOT_IN_PREREQUISITE_STATE with the line to add. */
 extern void pgaml_require_preload(const char *what);
+
+#pragma GCC visibility pop
 
 #endif							/* PGAML_SHMEM_H */

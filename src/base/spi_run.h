@@ -14,6 +14,9 @@
 
 #include "executor/spi.h"
 
+/* Reached without the indirection that symbols of other libraries need. */
+#pragma GCC visibility push(hidden)
+
 typedef struct PgamlSpi
 {
 	Oid			saved_userid;
@@ -136,5 +139,7 @@ extern char *pgaml_pgss_schema(void);
 
 /* The same schema; InvalidOid instead of NULL. */
 extern Oid	pgaml_pgss_namespace(void);
+
+#pragma GCC visibility pop
 
 #endif							/* PGAML_SPI_RUN_H */

@@ -19,13 +19,13 @@
 #include "base/sample.h"
 #include "capture/hot.h"
 
+/* Reached without the indirection that symbols of other libraries need. */
+#pragma GCC visibility push(hidden)
+
 /* ---- watch.c: what counts; see hot.h for the rest ---- */
 
 /* Does a utility statement add a level of depth? */
 extern bool pgaml_watch_utility_nests(const Node *statement);
-
-/* An execution that is not captured, or was not even looked at.  Counted here, flushed now and then. */
-extern void pgaml_watch_thinned(bool skipped);
 
 /* One that is captured came to its end. */
 extern void pgaml_watch_ended(void);
@@ -86,15 +86,20 @@ typedef struct PgamlStart
 	PgamlRhythm *rhythm;
 } PgamlStart;
 
-/* Before and after ExecutorStart of an execution that is watched. */
+/* Before and after ExecutorStart of an execution that is captured. */
 extern void pgaml_record_decide(QueryDesc *query, PgamlStart *start);
 extern void pgaml_record_start(QueryDesc *query, const PgamlStart *start);
 
-/* After ExecutorRun and ExecutorFinish that did not fail. */
+/* An execution that is not captured has been planned: forget when. */
+extern void pgaml_record_passed_by(const QueryDesc *query);
+
+/* After ExecutorRun and ExecutorFinish that did not fail, while pgaml_hot.followed is not NULL. */
 extern void pgaml_record_ran(QueryDesc *query, ScanDirection direction, uint64 count);
 extern void pgaml_record_finished(QueryDesc *query);
 
 extern void pgaml_record_failed(QueryDesc *query);
+
+/* Before ExecutorEnd of a watched execution, likewise. */
 extern void pgaml_record_end(QueryDesc *query);
 
 /* ---- nodes.c: what the nodes of a plan tell after the run ---- */
@@ -159,5 +164,7 @@ extern void pgaml_mailbox_put_sample(const PgamlSample *sample);
 
 /* Put or replace facts; false when the lock is busy or the table full. */
 extern bool pgaml_mailbox_put_facts(const PgamlStatementFacts *facts);
+
+#pragma GCC visibility pop
 
 #endif							/* PGAML_CAPTURE_INTERNAL_H */

@@ -105,6 +105,26 @@ capture_planner(Query *parse, const char *query_string, int cursor_options, Para
 	return result;
 }
 
+/*
+ * While even looking at executions costs too much, the loops of functions are
+ * not followed; those of clients are.
+ */
+static inline void
+started(QueryDesc *queryDesc, const PgamlStart *start)
+{
+	pgaml_session_advance();
+	if (pgaml_hot.depth == 0 || pgaml_hot.gate >= 1.0f)
+		pgaml_repeats_start(queryDesc);
+	if (unlikely(start->weight > 0.0f))
+		pgaml_record_start(queryDesc, start);
+	else
+	{
+		if (unlikely(pgaml_hot.planned > 0))
+			pgaml_record_passed_by(queryDesc);
+		pgaml_watch_thinned(start->rhythm == NULL);
+	}
+}
+
 static pg_attribute_hot void
 capture_executor_start(QueryDesc *queryDesc, int eflags)
 {
@@ -116,7 +136,11 @@ capture_executor_start(QueryDesc *queryDesc, int eflags)
 	watched = queryDesc->plannedstmt->queryId != 0 &&
 		(eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && pgaml_watch_on();
 	if (watched)
-		pgaml_record_decide(queryDesc, &start);
+	{
+		start.weight = pgaml_sampling_weight(queryDesc->plannedstmt, &start.rhythm);
+		if (unlikely(start.weight > 0.0f))
+			pgaml_record_decide(queryDesc, &start);
+	}
 	pgaml_span_pause(&span);
 	if (prev_executor_start)
 		prev_executor_start(queryDesc, eflags);
@@ -125,10 +149,7 @@ capture_executor_start(QueryDesc *queryDesc, int eflags)
 	pgaml_span_resume(&span);
 
 	if (watched)
-	{
-		pgaml_repeats_start(queryDesc);
-		pgaml_record_start(queryDesc, &start);
-	}
+		started(queryDesc, &start);
 	pgaml_span_end(&span);
 }
 
@@ -229,11 +250,14 @@ capture_executor_end(QueryDesc *queryDesc)
 
 	pgaml_span_begin(&span);
 	if (queryDesc->plannedstmt->queryId != 0)
-	{
 		pgaml_repeats_end(queryDesc);
-		pgaml_record_end(queryDesc);
+	if (queryDesc->plannedstmt->queryId != 0 && pgaml_watch_on())
+	{
+		pgaml_hot.session.previous_queryid = (int64) queryDesc->plannedstmt->queryId;
+		pgaml_hot.session.previous_rows = (int64) PGAML_ROWS_PROCESSED(queryDesc->estate);
+		if (unlikely(pgaml_hot.followed != NULL))
+			pgaml_record_end(queryDesc);
 	}
-
 	pgaml_span_pause(&span);
 	if (prev_executor_end)
 		prev_executor_end(queryDesc);

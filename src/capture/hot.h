@@ -17,6 +17,21 @@
 #include "base/guc.h"
 #include "base/shmem.h"
 #include "base/spi_run.h"
+#include "compat/compat.h"
+
+/* Reached without the indirection that symbols of other libraries need. */
+#pragma GCC visibility push(hidden)
+
+/* Where this session is; changed by every watched execution. */
+typedef struct PgamlSession
+{
+	int64		id;				/* 0 until asked for */
+	LocalTransactionId lxid;	/* of the current transaction */
+	int64		transaction_no;
+	int32		place;			/* statements started in the transaction */
+	int64		previous_queryid;
+	int64		previous_rows;
+} PgamlSession;
 
 /* State of this backend, changed by statements. */
 typedef struct PgamlHot
@@ -37,6 +52,8 @@ typedef struct PgamlHot
 	double		hook_ns;		/* time of hook calls since the last flush, estimated */
 	double		work_ns;		/* time of shielded work since the last flush */
 	float		gate;			/* share of executions that is looked at, when skip was drawn */
+	int			planned;		/* plannings not yet followed by an execution, or more; 0: none */
+	PgamlSession session;
 } PgamlHot;
 
 extern PgamlHot pgaml_hot;
@@ -84,6 +101,37 @@ pgaml_watch_leave(void)
 {
 	if (--pgaml_hot.depth == 0)
 		*pgaml_hot.active = 0;
+}
+
+/* A watched execution starts: where is it in its transaction? */
+static inline void
+pgaml_session_advance(void)
+{
+	LocalTransactionId lxid = PGAML_MY_LXID;
+
+	if (pgaml_hot.session.lxid != lxid)
+	{
+		pgaml_hot.session.lxid = lxid;
+		pgaml_hot.session.transaction_no++;
+		pgaml_hot.session.place = 0;
+	}
+	pgaml_hot.session.place++;
+}
+
+#define PGAML_FLUSH_EVERY	256 /* executions counted here before they are flushed */
+
+/* Counts and cost of this session so far to shared memory; also in capture.h. */
+extern void pgaml_capture_flush(void);
+
+/* An execution that is not captured, or was not even looked at. */
+static inline void
+pgaml_watch_thinned(bool skipped)
+{
+	pgaml_hot.executions++;
+	pgaml_hot.thinned++;
+	pgaml_hot.skipped += skipped;
+	if (unlikely(++pgaml_hot.pending >= PGAML_FLUSH_EVERY))
+		pgaml_capture_flush();
 }
 
 /* ---- the meter: one hook call in PGAML_TIMED_EVERY is timed ---- */
@@ -134,5 +182,7 @@ pgaml_span_end(PgamlSpan *span)
 	if (unlikely(span->on))
 		pgaml_span_ended(span);
 }
+
+#pragma GCC visibility pop
 
 #endif							/* PGAML_HOT_H */

@@ -44,17 +44,6 @@ typedef struct PgamlFollowed
 	PgamlSample sample;
 } PgamlFollowed;
 
-/* Where this session is; changed by every watched execution. */
-typedef struct Session
-{
-	int64		id;				/* 0 until asked for */
-	LocalTransactionId lxid;	/* of the current transaction */
-	int64		transaction_no;
-	int32		place;			/* statements started in the transaction */
-	int64		previous_queryid;
-	int64		previous_rows;
-} Session;
-
 /* An execution that is sampled. */
 typedef struct Starting
 {
@@ -69,9 +58,7 @@ typedef struct Planned
 	double		ms;
 } Planned;
 
-static Session session = {.previous_rows = -1};
 static Planned planned[PLANNED_SLOTS];
-static int	planned_count = 0;	/* slots in use, or more; 0: none */
 
 /* application_name last hashed. */
 static char hashed_name[NAMEDATALEN];
@@ -82,7 +69,7 @@ static int32 name_hash = 0;
 void
 pgaml_record_planned(int64 queryid, double ms)
 {
-	Planned    *slot = &planned[planned_count++ % PLANNED_SLOTS];
+	Planned    *slot = &planned[pgaml_hot.planned++ % PLANNED_SLOTS];
 
 	slot->queryid = queryid;
 	slot->ms = ms;
@@ -91,9 +78,9 @@ pgaml_record_planned(int64 queryid, double ms)
 void
 pgaml_record_forget_planned(void)
 {
-	if (planned_count == 0)
+	if (pgaml_hot.planned == 0)
 		return;
-	planned_count = 0;
+	pgaml_hot.planned = 0;
 	memset(planned, 0, sizeof(planned));
 }
 
@@ -101,32 +88,22 @@ pgaml_record_forget_planned(void)
 static double
 take_planned(int64 queryid)
 {
-	for (int i = 0; i < PLANNED_SLOTS && planned_count > 0; i++)
+	for (int i = 0; i < PLANNED_SLOTS && pgaml_hot.planned > 0; i++)
 	{
 		if (planned[i].queryid == queryid)
 		{
+			double		ms = planned[i].ms;
+
 			planned[i].queryid = 0;
-			return planned[i].ms;
+			if (pgaml_hot.planned == 1)
+				pgaml_hot.planned = 0;
+			return ms;
 		}
 	}
 	return NAN;
 }
 
 /* ---- start ---- */
-
-static void
-advance_session(void)
-{
-	LocalTransactionId lxid = PGAML_MY_LXID;
-
-	if (session.lxid != lxid)
-	{
-		session.lxid = lxid;
-		session.transaction_no++;
-		session.place = 0;
-	}
-	session.place++;
-}
 
 static int32
 application_hash(void)
@@ -146,8 +123,8 @@ application_hash(void)
 static void
 describe_start(QueryDesc *query, double planning_ms, PgamlSample *sample)
 {
-	if (session.id == 0)
-		session.id = (int64) pgaml_mix((uint64) MyProcPid, (uint64) MyStartTimestamp);
+	if (pgaml_hot.session.id == 0)
+		pgaml_hot.session.id = (int64) pgaml_mix((uint64) MyProcPid, (uint64) MyStartTimestamp);
 	sample->dbid = MyDatabaseId;
 	sample->queryid = (int64) query->plannedstmt->queryId;
 	sample->active_backends = (int16) (pgaml_shmem_active() + (pgaml_hot.depth == 0 ? 1 : 0));
@@ -162,11 +139,11 @@ describe_start(QueryDesc *query, double planning_ms, PgamlSample *sample)
 	sample->sort_disk_kb = -1;
 	sample->hash_memory_kb = -1;
 	sample->batches = -1;
-	sample->place = session.place;
-	sample->session_id = session.id;
-	sample->transaction_no = session.transaction_no;
-	sample->previous_queryid = session.previous_queryid;
-	sample->previous_rows = session.previous_rows;
+	sample->place = pgaml_hot.session.place;
+	sample->session_id = pgaml_hot.session.id;
+	sample->transaction_no = pgaml_hot.session.transaction_no;
+	sample->previous_queryid = pgaml_hot.session.previous_queryid;
+	sample->previous_rows = pgaml_hot.session.previous_rows;
 	sample->application_hash = application_hash();
 }
 
@@ -214,8 +191,7 @@ follow(void *arg)
 void
 pgaml_record_decide(QueryDesc *query, PgamlStart *start)
 {
-	start->weight = pgaml_sampling_weight(query->plannedstmt, &start->rhythm);
-	start->asked = start->weight > 0.0f && pgaml_sampling_nodes() && pgaml_nodes_ask(query);
+	start->asked = pgaml_sampling_nodes() && pgaml_nodes_ask(query);
 }
 
 void
@@ -225,12 +201,15 @@ pgaml_record_start(QueryDesc *query, const PgamlStart *start)
 
 	if (start->asked)
 		pgaml_nodes_asked(query);
-	advance_session();
 	starting.planning_ms = take_planned((int64) query->plannedstmt->queryId);
-	if (start->weight == 0.0f)
-		pgaml_watch_thinned(start->rhythm == NULL);
-	else if (!pgaml_shield_run(follow, &starting))
+	if (!pgaml_shield_run(follow, &starting))
 		pgaml_watch_lost();
+}
+
+void
+pgaml_record_passed_by(const QueryDesc *query)
+{
+	(void) take_planned((int64) query->plannedstmt->queryId);
 }
 
 /* ---- run ---- */
@@ -370,8 +349,8 @@ pgaml_record_failed(QueryDesc *query)
 
 	if (!pgaml_watch_on())
 		return;
-	session.previous_queryid = (int64) query->plannedstmt->queryId;
-	session.previous_rows = -1;
+	pgaml_hot.session.previous_queryid = (int64) query->plannedstmt->queryId;
+	pgaml_hot.session.previous_rows = -1;
 	if (followed == NULL || total == NULL)
 		return;
 	followed->sample.execution_ms = elapsed_ms(total);
@@ -398,7 +377,7 @@ finish(void *arg)
 	/* Several hooks may do this; the first one does the work. */
 	InstrEndLoop(query->totaltime);
 	sample->execution_ms = query->totaltime->total * 1000.0;
-	sample->rows = session.previous_rows;
+	sample->rows = pgaml_hot.session.previous_rows;
 	sample->jit_ms = jit_ms(query->estate);
 	describe_usage(&query->totaltime->bufusage, &query->totaltime->walusage, sample);
 	hand_over(followed, PGAML_OUTCOME_DONE);
@@ -407,12 +386,8 @@ finish(void *arg)
 void
 pgaml_record_end(QueryDesc *query)
 {
-	PgamlFollowed *followed = pgaml_hot.followed != NULL ? find_followed(query) : NULL;
+	PgamlFollowed *followed = find_followed(query);
 
-	if (!pgaml_watch_on())
-		return;
-	session.previous_queryid = (int64) query->plannedstmt->queryId;
-	session.previous_rows = (int64) PGAML_ROWS_PROCESSED(query->estate);
 	if (followed == NULL || query->totaltime == NULL)
 		return;
 	if (!pgaml_shield_run(finish, followed))

@@ -28,6 +28,7 @@
 #define FULL_PER_PERCENT	8.0
 #define LEAST_GATE			(1.0 / 32)	/* less saves nothing more: hooks are called anyway */
 #define LONGEST_GAP			1e9
+#define PASS_BY				64	/* executions, when nothing is to be captured */
 #define RHYTHMS				512 /* a power of two */
 
 /* What the settings and the level allow, for which they were computed. */
@@ -42,7 +43,7 @@ typedef struct Allowance
 static Allowance allowance = {.level = PG_UINT32_MAX};
 static PgamlRhythm rhythms[RHYTHMS];
 
-static void
+static pg_noinline void
 compute_allowance(uint32 level)
 {
 	double		x = FULL_PER_PERCENT * 100.0 * pgaml_overhead_budget * level / PGAML_LEVEL_ONE;
@@ -56,7 +57,7 @@ compute_allowance(uint32 level)
 }
 
 /* Executions from one success to the next, the latter included. */
-static double
+static pg_noinline double
 draw_gap(double probability)
 {
 	double		u = pg_prng_double(&pg_global_prng_state);
@@ -66,7 +67,7 @@ draw_gap(double probability)
 }
 
 /* How many executions pass by until the next look. */
-static void
+static inline void
 draw_skip(void)
 {
 	uint32		level = pg_atomic_read_u32(&pgaml_shared->capture_level);
@@ -76,11 +77,11 @@ draw_skip(void)
 	pgaml_hot.gate = allowance.gate;
 	if (likely(allowance.gate >= 1.0f))
 		return;
-	pgaml_hot.skip = allowance.gate > 0.0f ? (int) draw_gap(allowance.gate) - 1 : PGAML_TIMED_EVERY;
+	pgaml_hot.skip = allowance.gate > 0.0f ? (int) draw_gap(allowance.gate) - 1 : PASS_BY;
 }
 
 /* Plan when something happens next to a statement that was executed so often. */
-static void
+static pg_noinline void
 draw_next(PgamlRhythm *rhythm)
 {
 	double		k = rhythm->executions + 1.0;

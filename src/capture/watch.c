@@ -18,7 +18,6 @@
 #include "capture/capture.h"
 #include "capture/capture_internal.h"
 
-#define FLUSH_EVERY		256		/* executions counted here before they are flushed */
 #define FLUSH_SAMPLED	16		/* a captured one counts as so many of them: it costs more */
 
 static const int tracks_nothing = -1;
@@ -30,7 +29,8 @@ PgamlHot	pgaml_hot = {
 	.track = &tracks_nothing,
 	.track_top = -2,
 	.track_all = -2,
-	.gate = 1.0f
+	.gate = 1.0f,
+	.session.previous_rows = -1
 };
 
 /* Value of a name of an enum setting, or -2, which no setting has. */
@@ -92,41 +92,33 @@ pgaml_watch_utility_nests(const Node *statement)
 		(pgaml_watch_counted() && track_utility != NULL && *track_utility);
 }
 
-static inline void
-count(uint32 pending)
+static void
+count_captured(void)
 {
 	pgaml_hot.executions++;
-	pgaml_hot.pending += pending;
-	if (unlikely(pgaml_hot.pending >= FLUSH_EVERY))
+	pgaml_hot.pending += FLUSH_SAMPLED;
+	if (pgaml_hot.pending >= PGAML_FLUSH_EVERY)
 		pgaml_capture_flush();
-}
-
-pg_attribute_hot void
-pgaml_watch_thinned(bool skipped)
-{
-	pgaml_hot.thinned++;
-	pgaml_hot.skipped += skipped;
-	count(1);
 }
 
 void
 pgaml_watch_ended(void)
 {
-	count(FLUSH_SAMPLED);
+	count_captured();
 }
 
 void
 pgaml_watch_lost(void)
 {
 	pg_atomic_fetch_add_u64(&pgaml_shared->errors, 1);
-	count(FLUSH_SAMPLED);
+	count_captured();
 }
 
 void
 pgaml_watch_dropped(void)
 {
 	pg_atomic_fetch_add_u64(&pgaml_shared->unfinished, 1);
-	count(FLUSH_SAMPLED);
+	count_captured();
 }
 
 static void
