@@ -120,16 +120,11 @@ remove_slot(PgamlRuns *runs, uint8_t at)
 	}
 }
 
+/* Nothing is in use; the free slots are in their list. */
 static void
 empty(PgamlRuns *runs)
 {
 	memset(runs->buckets, PGAML_RUN_NONE, sizeof(runs->buckets));
-	for (int i = 0; i < PGAML_RUNS; i++)
-	{
-		runs->slots[i].hash_next = i + 1 < PGAML_RUNS ? i + 1 : PGAML_RUN_NONE;
-		runs->slots[i].token = NULL;
-	}
-	runs->free = 0;
 	runs->used = runs->nested = runs->nopen = 0;
 	runs->newest = runs->oldest = PGAML_RUN_NONE;
 	runs->last[0] = runs->last[1] = PGAML_RUN_NONE;
@@ -266,6 +261,13 @@ deliver_slot(PgamlRuns *runs, const PgamlRunSlot *slot)
 		part.burst = slot->first_transaction != slot->anchor_last_transaction;
 	}
 	deliver_part(runs, slot, &part);
+}
+
+static inline void
+deliver_slot(PgamlRuns *runs, const PgamlRunSlot *slot)
+{
+	if (slot->length >= PGAML_RUN_MIN)
+		deliver_parts(runs, slot);
 }
 
 /* End a run and all that follow it in the tree: what precedes them is still there while they leave. */
@@ -432,6 +434,8 @@ pgaml_runs_init(PgamlRuns *runs, PgamlRunDeliver deliver, void *arg)
 	memset(runs, 0, sizeof(*runs));
 	runs->deliver = deliver;
 	runs->arg = arg;
+	for (int i = 0; i < PGAML_RUNS; i++)
+		runs->slots[i].hash_next = i + 1 < PGAML_RUNS ? i + 1 : PGAML_RUN_NONE;
 	empty(runs);
 }
 
@@ -563,9 +567,17 @@ pgaml_runs_transaction_end(PgamlRuns *runs)
 void
 pgaml_runs_close(PgamlRuns *runs)
 {
+	uint8_t		at;
+
 	if (runs->used == 0)
 		return;
-	for (uint8_t at = runs->newest; at != PGAML_RUN_NONE; at = runs->slots[at].older)
+	for (at = runs->newest; at != PGAML_RUN_NONE; at = runs->slots[at].older)
 		deliver_slot(runs, &runs->slots[at]);
+	for (at = runs->newest; at != PGAML_RUN_NONE; at = runs->slots[at].older)
+	{
+		runs->slots[at].token = NULL;
+		runs->slots[at].hash_next = runs->free;
+		runs->free = at;
+	}
 	empty(runs);
 }
