@@ -244,7 +244,7 @@ last_turn(const PgamlRunSlot *slot)
 
 /* All of its executions; the last turn of the loop around it and what was before it apart. */
 static void
-deliver_slot(PgamlRuns *runs, const PgamlRunSlot *slot)
+deliver_parts(PgamlRuns *runs, const PgamlRunSlot *slot)
 {
 	Part		part = {slot->length, slot->ms, slot->first_serial, slot->first_at, slot->last_at,
 	slot->first_transaction != slot->last_transaction};
