@@ -2,10 +2,12 @@
  * index_size_core.c
  *		How large an index would be that is built now.
  *
- * Follows how the server builds: a btree from sorted entries, page by page up
- * to the fillfactor, equal keys in posting lists; a hash index with the number
- * of buckets that its build starts with.  Where rows differ in size, averages
- * stand for them.
+ * Follows how the server builds.  A btree is packed from sorted entries, page
+ * by page up to the fillfactor, equal keys in posting lists: some thousand
+ * entries are laid out as the server would, and all others taken to be like
+ * them.  A hash index starts with the buckets that its rows call for, and
+ * overflows where they are uneven.  GiST pages are taken to be as full as
+ * splitting leaves them.
  *-------------------------------------------------------------------------
  */
 #include "plan/index_size_core.h"
@@ -22,8 +24,12 @@
 #define POSTING_SHARE		0.10	/* of a block that one posting list may take */
 #define HASH_TUPLE			20.0	/* entry with its line pointer: all hash keys are 4 bytes */
 #define HASH_FIRST_PHASES	10		/* groups of buckets that are allocated at once */
-#define GIST_INSERTED_FILL	0.66	/* of a page, when pages were split at random */
+#define GIST_FILL_SORTED	0.66	/* of a page: sorted entries are split by four pages each */
+#define GIST_FILL_INSERTED	0.55	/* split one by one */
+#define LAID_OUT			3000	/* entries that are laid out one by one */
+#define FEW_ROWS			30.0	/* of a key: more are as good as their mean */
 #define MAX_LEVELS			32
+#define GOLDEN				0.6180339887498949	/* multiples of it are spread evenly over 0..1 */
 
 static double
 up8(double bytes)
@@ -31,148 +37,205 @@ up8(double bytes)
 	return ceil(bytes / 8.0) * 8.0;
 }
 
-/* Where a value may begin after a given length.  Unknown lengths are padded by the mean. */
+/* n-th number of a sequence that is spread evenly over 0..1. */
 static double
-aligned(double length, int align, bool known)
+spread(double n)
 {
-	if (known)
-		return ceil(length / align) * align;
-	return length + (align - 1) / 2.0;
+	return fmod((n + 0.5) * GOLDEN, 1.0);
 }
 
-/* Mean bytes of an entry of the first n columns, each there with its probability. */
-static double
-entry_size(const PgamlIndexShape *shape, int n, double header, const double *there)
-{
-	double		length = header;
-	bool		known = true;
+/* ---------------------------------------------------------------------
+ * Entries
+ * ---------------------------------------------------------------------
+ */
 
-	for (int i = 0; i < n; i++)
+/*
+ * Bytes of the n-th entry of the first ncolumns columns, without any posting
+ * list.  first_null: 1, 0, or -1 for as often as the column has nulls.
+ */
+static double
+entry_size(const PgamlIndexShape *shape, int ncolumns, int n, int first_null)
+{
+	double		length = 0.0;
+	bool		nulls = false;
+
+	for (int i = 0; i < ncolumns; i++)
 	{
 		const PgamlIndexColumn *column = &shape->columns[i];
+		bool		null = spread((double) n * (2 * i + 1) + 7.0 * i) < column->null_frac;
 
-		if (there[i] < 1.0 && there[i] > 0.0)
-			known = false;
-		if (there[i] <= 0.0)
+		if (i == 0 && first_null >= 0)
+			null = first_null;
+		nulls = nulls || null;
+		if (null)
 			continue;
-		length = aligned(length, column->align, known) + there[i] * column->width;
-		known = known && !column->varying;
+		length = ceil(length / column->align) * column->align;
+		length += column->widths[(n * (2 * i + 1)) % column->nwidths];
 	}
-	return known ? up8(length) : length + 3.5;
+	return up8(length + (nulls ? TUPLE_HEADER_NULLS : TUPLE_HEADER));
 }
 
-/* Mean bytes of an entry of the first n columns, rows with and without nulls together. */
 static double
-mean_entry(const PgamlIndexShape *shape, int n)
+mean_entry(const PgamlIndexShape *shape, int ncolumns)
 {
-	double		there[PGAML_INDEX_MAX_COLUMNS] = {0};
-	double		none = 1.0;		/* share of rows without any null */
-	double		full;
+	double		sum = 0.0;
 
-	for (int i = 0; i < n; i++)
-	{
-		none *= 1.0 - shape->columns[i].null_frac;
-		there[i] = 1.0;
-	}
-	full = entry_size(shape, n, TUPLE_HEADER, there);
-	if (none >= 1.0)
-		return full;
-	for (int i = 0; i < n; i++)
-		there[i] = 1.0 - fmin(shape->columns[i].null_frac / (1.0 - none), 1.0);
-	return none * full + (1.0 - none) * entry_size(shape, n, TUPLE_HEADER_NULLS, there);
+	for (int n = 0; n < PGAML_INDEX_WIDTHS; n++)
+		sum += entry_size(shape, ncolumns, n, -1);
+	return sum / PGAML_INDEX_WIDTHS;
 }
 
-/* Entries of one level: how many, and what they take with their line pointers. */
-typedef struct Entries
+/* ---------------------------------------------------------------------
+ * btree
+ * ---------------------------------------------------------------------
+ */
+
+/* Pages of one level as they fill up. */
+typedef struct Level
 {
-	double		count;
-	double		bytes;
-	double		posting;		/* bytes of posting lists therein */
-	bool		exact;			/* all have the same size */
-} Entries;
+	double		room;			/* bytes of a page for entries, the high key's pointer taken off */
+	double		rest;			/* free bytes under which a page is full */
+	double		used;			/* bytes of the page at hand */
+	double		on_page;		/* entries on it */
+	double		saved;			/* bytes of the last entry that a high key does without */
+	double		last;			/* bytes of the last entry */
+	double		entries;		/* in all */
+	double		pages;			/* full ones */
+} Level;
+
+static void
+level_begin(Level *level, const PgamlIndexShape *shape, double fillfactor)
+{
+	*level = (Level) {0};
+	level->room = shape->block_size - PAGE_HEADER - PAGE_SPECIAL - LINE_POINTER;
+	level->rest = floor(shape->block_size * (100.0 - fillfactor) / 100.0);
+}
 
 /*
- * Of keys with a mean number of rows, the share that has a single one: as if
- * rows had been drawn at random (Poisson without zero).
+ * Add an entry of this size, posting of it being a posting list.  A page is
+ * full when less than the rest is free, or the entry does not fit; its last
+ * entry then goes to the next page, and its key stays as the high key.
+ */
+static void
+level_add(Level *level, double size, double posting)
+{
+	double		left = level->room - level->used - LINE_POINTER;
+
+	if (level->on_page > 1.0 && (left < size + 8.0 || left + level->saved < level->rest))
+	{
+		level->pages += 1.0;
+		level->used = level->last + LINE_POINTER;
+		level->on_page = 1.0;
+	}
+	level->used += size + LINE_POINTER;
+	level->on_page += 1.0;
+	level->entries += 1.0;
+	level->saved = posting;
+	level->last = size;
+}
+
+/* Pages that so many entries fill of which those that were added are the first. */
+static double
+level_pages(const Level *level, double entries)
+{
+	double		last = level->used / (level->room - level->rest);
+
+	if (level->entries <= 0.0)
+		return 0.0;
+	return (level->pages + fmin(last, 1.0)) * fmax(entries / level->entries, 1.0);
+}
+
+/* Rate of a Poisson variable that has this mean where it is not zero. */
+static double
+rate_of(double mean)
+{
+	double		rate = mean;
+
+	for (int i = 0; i < 60; i++)
+		rate = mean * (1.0 - exp(-rate));
+	return rate;
+}
+
+/* Rows of the n-th of keys with this mean: as if rows had been drawn at random while they are few. */
+static double
+rows_of_key(double mean, double rate, double n)
+{
+	double		left = spread(n);
+	double		share = rate * exp(-rate) / (1.0 - exp(-rate));
+
+	if (mean <= 1.0)
+		return 1.0;
+	if (mean > FEW_ROWS)
+		return floor(mean + left);
+	for (double rows = 1.0; rows < 4.0 * FEW_ROWS; rows += 1.0)
+	{
+		left -= share;
+		if (left <= 0.0)
+			return rows;
+		share *= rate / (rows + 1.0);
+	}
+	return 4.0 * FEW_ROWS;
+}
+
+/*
+ * Lay out one key: its rows share entries of at most a tenth of a page.
+ * Returns how many rows were laid out before the level had enough entries.
  */
 static double
-single_share(double rows)
+add_key(const PgamlIndexShape *shape, Level *level, double size, double rows, double enough)
 {
-	double		rate = rows;
+	double		largest = floor((shape->block_size * POSTING_SHARE - LINE_POINTER) / 8.0) * 8.0;
+	double		most = fmax(floor((largest - size) / HEAP_POINTER), 1.0);
+	double		laid_out = 0.0;
 
-	if (rows <= 1.0)
-		return 1.0;
-	if (rows > 30.0)
-		return 0.0;
-	for (int i = 0; i < 40; i++)
-		rate = rows * (1.0 - exp(-rate));
-	return rate * exp(-rate) / (1.0 - exp(-rate));
+	while (laid_out < rows && level->entries < enough)
+	{
+		double		here = fmin(rows - laid_out, most);
+
+		if (here < 2.0)
+			level_add(level, size, 0.0);
+		else
+			level_add(level, up8(size + here * HEAP_POINTER), here * HEAP_POINTER);
+		laid_out += here;
+	}
+	return laid_out;
 }
 
-/* Equal keys share entries: each of at most a tenth of a page. */
-static void
-add_shared(const PgamlIndexShape *shape, const PgamlIndexGroup *group, double size, Entries *out)
+/* Pages of the leaves, and how many entries are in them. */
+static double
+leaf_pages(const PgamlIndexShape *shape, double *entries)
 {
-	double		largest = floor(shape->block_size * POSTING_SHARE / 8.0) * 8.0 - LINE_POINTER;
-	double		most = fmax(floor((largest - size) / HEAP_POINTER), 2.0);
-	double		alone = single_share(group->rows);
-	double		rows = alone < 1.0 ? (group->rows - alone) / (1.0 - alone) : 0.0;	/* of keys that have several */
-	double		full = floor(rows / most);
-	double		left = rows - full * most;
-	double		per_key = full * (up8(size + most * HEAP_POINTER) + LINE_POINTER);
-	double		posting = rows * HEAP_POINTER;
+	double		enough = fmax(10.0 * LAID_OUT / fmax(shape->ngroups, 10.0), 100.0);
+	double		pages = 0.0;
+	Level		level;
 
-	if (left > 0.0)
-		per_key += size + (left > 1.0 ? left * HEAP_POINTER + 3.5 : 0.0) + LINE_POINTER;
-	out->count += group->keys * (alone + (1.0 - alone) * (full + (left > 0.0 ? 1.0 : 0.0)));
-	out->bytes += group->keys * (alone * (size + LINE_POINTER) + (1.0 - alone) * per_key);
-	out->posting += group->keys * (1.0 - alone) * posting;
-}
-
-static Entries
-leaf_entries(const PgamlIndexShape *shape)
-{
-	double		size = mean_entry(shape, shape->ncolumns);
-	double		there[PGAML_INDEX_MAX_COLUMNS] = {0};
-	Entries		out = {0};
-
-	out.exact = fabs(size - up8(size)) < 1e-6;
+	*entries = 0.0;
 	if (!shape->deduplicate || shape->ngroups == 0)
 	{
-		out.count = shape->tuples;
-		out.bytes = shape->tuples * (size + LINE_POINTER);
-		return out;
+		level_begin(&level, shape, shape->fillfactor);
+		for (int n = 0; n < LAID_OUT && n < shape->tuples; n++)
+			level_add(&level, entry_size(shape, shape->ncolumns, n, -1), 0.0);
+		*entries = shape->tuples;
+		return level_pages(&level, shape->tuples);
 	}
-	/* With a single column, null is a key of its own. */
-	for (int i = 0; i < shape->ncolumns; i++)
-		there[i] = 1.0;
-	if (shape->ncolumns == 1)
-		size = entry_size(shape, 1, TUPLE_HEADER, there);
 	for (int i = 0; i < shape->ngroups; i++)
 	{
-		out.exact = out.exact && shape->groups[i].rows <= 1.0;
-		add_shared(shape, &shape->groups[i], shape->groups[i].nulls ? TUPLE_HEADER_NULLS : size, &out);
+		const PgamlIndexGroup *group = &shape->groups[i];
+		double		all = group->keys * group->rows;
+		double		rate = rate_of(group->rows);
+		double		laid_out = 0.0;
+
+		level_begin(&level, shape, shape->fillfactor);
+		for (int n = 0; laid_out < all && level.entries < enough; n++)
+		{
+			double		rows = fmax(fmin(rows_of_key(group->rows, rate, n), all - laid_out), 1.0);
+
+			laid_out += add_key(shape, &level, entry_size(shape, shape->ncolumns, n, group->nulls), rows, enough);
+		}
+		*entries += level.entries * all / laid_out;
+		pages += level_pages(&level, level.entries * all / laid_out);
 	}
-	return out;
-}
-
-/*
- * Pages of one level of a btree.  A page is full when less than the rest that
- * fillfactor leaves is free, or the next entry does not fit; its last entry
- * then goes to the next page, and what remains of it is the high key.
- */
-static double
-level_pages(const PgamlIndexShape *shape, const Entries *entries, double fillfactor)
-{
-	double		room = shape->block_size - PAGE_HEADER - PAGE_SPECIAL - LINE_POINTER;
-	double		rest = floor(shape->block_size * (100.0 - fillfactor) / 100.0);
-	double		size = entries->bytes / entries->count;
-	double		posting = entries->posting / entries->count;
-	double		ratio = (room - fmax(rest - posting, size + 8.0 - LINE_POINTER)) / size;
-	double		per_page = fmax(entries->exact ? ceil(ratio) - 1.0 : ratio - 0.5, 1.0);
-
-	/* The rightmost page has no high key and takes what is left. */
-	return fmax(ceil(entries->count / per_page - 1e-9), 1.0);
+	return pages;
 }
 
 /* Bytes of a key that tells two pages apart: only as many columns as that takes, and the row's place if all do not. */
@@ -198,26 +261,35 @@ PgamlIndexSize
 pgaml_index_size_btree(const PgamlIndexShape *shape)
 {
 	PgamlIndexSize size = {1.0, 0};
-	Entries		entries;
+	double		entries;
 	double		pages;
 	double		pivot;
 
 	if (shape->tuples < 1.0)
 		return size;
-	entries = leaf_entries(shape);
-	pivot = pivot_size(shape, entries.count) + LINE_POINTER;
-	pages = level_pages(shape, &entries, shape->fillfactor);
+	pages = fmax(ceil(leaf_pages(shape, &entries) - 1e-9), 1.0);
+	pivot = pivot_size(shape, entries);
 	size.pages += pages;
 	while (pages > 1.0 && size.height < MAX_LEVELS)
 	{
-		Entries		upper = {pages, pages * pivot, 0.0, false};
+		Level		level;
 
-		pages = level_pages(shape, &upper, UPPER_FILLFACTOR);
+		level_begin(&level, shape, UPPER_FILLFACTOR);
+		for (int n = 0; n < LAID_OUT && n < pages; n++)
+			level_add(&level, pivot, 0.0);
+		pages = fmax(ceil(level_pages(&level, pages) - 1e-9), 1.0);
+		if (level.pages == 0.0)
+			pages = 1.0;
 		size.pages += pages;
 		size.height++;
 	}
 	return size;
 }
+
+/* ---------------------------------------------------------------------
+ * hash, GiST, BRIN
+ * ---------------------------------------------------------------------
+ */
 
 /* Buckets are allocated in powers of two, later in quarters of them. */
 static double
@@ -235,16 +307,49 @@ hash_buckets(double wanted)
 	return below + ceil((wanted - below) / (below / 4.0) - 1e-9) * below / 4.0;
 }
 
-/* Overflow pages of a number of buckets with a mean number of entries each. */
-static double
-overflow(double buckets, double entries, double per_page)
+/* What the keys of a hash index do to its buckets. */
+typedef struct Lumps
 {
-	double		spread = sqrt(fmax(entries, 1.0));
+	double		mean;			/* rows of the key that a row has, on average over rows */
+	double		chained;		/* overflow pages of keys that fill whole pages by themselves */
+	double		rows;			/* in those pages */
+} Lumps;
+
+static Lumps
+find_lumps(const PgamlIndexShape *shape, double per_page)
+{
+	Lumps		lumps = {1.0, 0.0, 0.0};
+	double		squares = 0.0;
+	double		rows = 0.0;
+
+	for (int i = 0; i < shape->ngroups; i++)
+	{
+		const PgamlIndexGroup *group = &shape->groups[i];
+		double		full = floor(group->rows / per_page);
+		double		left = group->rows - full * per_page;
+
+		if (group->nulls)
+			continue;
+		lumps.chained += group->keys * full;
+		lumps.rows += group->keys * full * per_page;
+		squares += group->keys * left * left;
+		rows += group->keys * left;
+	}
+	if (squares > rows)
+		lumps.mean = squares / rows;
+	return lumps;
+}
+
+/* Overflow pages of a number of buckets with a mean number of entries each, that come in lumps. */
+static double
+overflow(double buckets, double entries, double per_page, double lump)
+{
+	double		deviation = sqrt(fmax(entries * lump, 1.0));
 	double		pages = 0.0;
 
 	/* Each further page is there with the probability that so many entries are in the bucket. */
-	for (int i = 1; i <= 8; i++)
-		pages += 0.5 * erfc((i * per_page + 0.5 - entries) / (spread * sqrt(2.0)));
+	for (int i = 1; i <= 16; i++)
+		pages += 0.5 * erfc((i * per_page + 0.5 - entries) / (deviation * sqrt(2.0)));
 	if (entries > 8.0 * per_page)
 		pages = ceil(entries / per_page) - 1.0;
 	return buckets * pages;
@@ -260,18 +365,21 @@ pgaml_index_size_hash(const PgamlIndexShape *shape)
 	double		tuples = shape->tuples * (1.0 - shape->columns[0].null_frac);	/* nulls are left out */
 	double		buckets = hash_buckets(shape->tuples / per_bucket);
 	double		distinct = fmax(fmin(shape->columns[0].distinct, tuples), 1.0);
+	Lumps		lumps = find_lumps(shape, per_page);
 	double		half = pow(2.0, floor(log2(buckets)));
 	double		split = buckets - half; /* of the lower half, so many were split in two */
-	double		used;
+	double		used = buckets * (1.0 - exp(-distinct / buckets));
 	double		more;
 
+	tuples = fmax(tuples - lumps.rows, 0.0);
 	/* With few different values most buckets are empty. */
-	used = buckets * (1.0 - exp(-distinct / buckets));
-	if (used < 0.9 * buckets)
-		more = overflow(used, tuples / used, per_page);
+	if (used < 0.7 * buckets)
+		more = overflow(used, tuples / used, per_page, 1.0);
 	else
-		more = overflow(2.0 * split, tuples / (2.0 * half), per_page) +
-			overflow(half - split, tuples / half, per_page);
+		more = overflow(2.0 * split, tuples / (2.0 * half), per_page, lumps.mean) +
+			overflow(half - split, tuples / half, per_page, lumps.mean);
+	more += lumps.chained;
+	/* The first page, buckets, what they overflow to, a map of that. */
 	size.pages = 1.0 + buckets + ceil(more) + 1.0 + floor(more / (shape->block_size * 4.0));
 	return size;
 }
@@ -283,12 +391,13 @@ pgaml_index_size_gist(const PgamlIndexShape *shape, bool sorted)
 	double		room = shape->block_size - PAGE_HEADER - PAGE_SPECIAL;
 	double		entry = mean_entry(shape, shape->ncolumns) + LINE_POINTER;
 	double		upper = mean_entry(shape, shape->nkeys) + LINE_POINTER;
-	double		fill = sorted ? shape->fillfactor / 100.0 : GIST_INSERTED_FILL;
-	double		pages = ceil(shape->tuples / fmax(floor(room * fill / entry), 1.0));
+	double		fill = (sorted ? GIST_FILL_SORTED : GIST_FILL_INSERTED) * shape->fillfactor / 90.0;
 	double		per_page = fmax(floor(room * fill / upper), 2.0);
+	double		pages;
 
 	if (shape->tuples * entry <= room)
 		return size;
+	pages = ceil(shape->tuples / fmax(floor(room * fill / entry), 1.0));
 	size.pages = pages;
 	while (pages > 1.0)
 	{
@@ -305,16 +414,24 @@ pgaml_index_size_brin(const PgamlIndexShape *shape, double table_pages, double p
 	double		ranges = fmax(ceil(table_pages / pages_per_range), 1.0);
 	double		places = floor((shape->block_size - PAGE_HEADER - 8.0 - 8.0) / HEAP_POINTER);	/* of ranges in a page of the map */
 	double		room = shape->block_size - PAGE_HEADER - 8.0;
-	double		entry = 8.0;	/* number of the range, bits of null */
+	double		sum = 0.0;
+	double		entry;
 
-	for (int i = 0; i < shape->ncolumns; i++)
+	for (int n = 0; n < PGAML_INDEX_WIDTHS; n++)
 	{
-		bool		known = !shape->columns[i].varying;
+		double		length = 8.0;	/* number of the range, bits of null */
 
-		for (int v = 0; v < (int) values; v++)
-			entry = aligned(entry, shape->columns[i].align, known) + shape->columns[i].width;
+		for (int i = 0; i < shape->ncolumns; i++)
+			for (int v = 0; v < (int) values; v++)
+			{
+				const PgamlIndexColumn *column = &shape->columns[i];
+
+				length = ceil(length / column->align) * column->align + column->widths[n % column->nwidths];
+			}
+		sum += up8(length);
 	}
-	entry = up8(entry) + LINE_POINTER;
+	entry = sum / PGAML_INDEX_WIDTHS + LINE_POINTER;
+	/* The first page, the map, the summaries. */
 	size.pages = 1.0 + ceil(ranges / places) + ceil(ranges / fmax(floor(room / entry), 1.0));
 	return size;
 }

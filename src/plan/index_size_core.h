@@ -13,13 +13,14 @@
 #include <stdbool.h>
 
 #define PGAML_INDEX_MAX_COLUMNS 32
+#define PGAML_INDEX_WIDTHS		64
 
 /* One column of the index, as it is stored. */
 typedef struct PgamlIndexColumn
 {
-	double		width;			/* bytes of a value that is not null, its header included */
+	int			nwidths;		/* 1: all values are that wide */
+	float		widths[PGAML_INDEX_WIDTHS]; /* bytes of values that are not null, headers included */
 	int			align;			/* 1, 2, 4 or 8 */
-	bool		varying;		/* widths differ from row to row */
 	double		null_frac;		/* 0..1 */
 	double		distinct;		/* keys: different values of this and all columns before, >= 1 */
 } PgamlIndexColumn;
@@ -28,8 +29,8 @@ typedef struct PgamlIndexColumn
 typedef struct PgamlIndexGroup
 {
 	double		keys;			/* how many different keys */
-	double		rows;			/* rows of each */
-	bool		nulls;			/* the key is null */
+	double		rows;			/* mean number of rows of each, >= 1 */
+	bool		nulls;			/* the first column is null */
 } PgamlIndexGroup;
 
 typedef struct PgamlIndexShape
@@ -54,7 +55,7 @@ typedef struct PgamlIndexSize
 extern PgamlIndexSize pgaml_index_size_btree(const PgamlIndexShape *shape);
 extern PgamlIndexSize pgaml_index_size_hash(const PgamlIndexShape *shape);
 
-/* Filled by inserting, or when sorted by sorting its entries first. */
+/* Built from sorted entries, or by inserting them. */
 extern PgamlIndexSize pgaml_index_size_gist(const PgamlIndexShape *shape, bool sorted);
 
 /* values: stored per column and range of pages, two for minmax. */

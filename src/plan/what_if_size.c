@@ -37,15 +37,21 @@
 #define BRIN_PAGES_PER_RANGE	128	/* the server's default, which the planner assumes */
 #define MINMAX_VALUES	2		/* that BRIN stores per range */
 #define MAX_COMMON		1000	/* most common values looked at */
+#define SHORT_WIDTH		127		/* bytes that a value with a short header has at most */
+#define ENOUGH_WIDTHS	10		/* values that show how widths spread */
+#define IN_ORDER		0.99999 /* correlation of what follows the order of the table */
 
 /* What is known of the values of one column. */
 typedef struct Values
 {
-	double		width;			/* < 0: not known */
+	double		width;			/* mean, bytes; < 0: not known */
 	double		null_frac;
 	double		distinct;
+	double		correlation;	/* of their order with that of the table */
 	int			ncommon;
 	float	   *common;			/* shares of rows, of the most common values */
+	int			nwidths;		/* of values that statistics keep */
+	float		widths[PGAML_INDEX_WIDTHS];
 } Values;
 
 /* A query on nothing but the table, for the planner's estimates. */
@@ -67,6 +73,56 @@ plan_table(Relation table)
 	(void) build_simple_rel(root, 1, NULL);
 	free_parsestate(pstate);
 	return root;
+}
+
+/* Widths of values of varying length that statistics keep: the shape of what the mean hides. */
+static void
+add_widths(Values *values, HeapTuple stats, int kind, int most)
+{
+	AttStatsSlot slot;
+
+	if (most <= 0 || !get_attstatsslot(&slot, stats, kind, InvalidOid, ATTSTATSSLOT_VALUES))
+		return;
+	if (get_typlen(slot.valuetype) == -1)
+	{
+		int			n = Min(slot.nvalues, Min(most, PGAML_INDEX_WIDTHS - values->nwidths));
+
+		for (int i = 0; i < n; i++)
+		{
+			Datum		value = slot.values[(int64) i * slot.nvalues / n];
+			Size		width = VARSIZE_ANY(DatumGetPointer(value));
+
+			/* Kept with a long header, stored with a short one. */
+			if (VARATT_IS_4B_U(DatumGetPointer(value)) && VARATT_CAN_MAKE_SHORT(DatumGetPointer(value)))
+				width = VARATT_CONVERTED_SHORT_SIZE(DatumGetPointer(value));
+			values->widths[values->nwidths++] = width;
+		}
+	}
+	free_attstatsslot(&slot);
+}
+
+static void
+read_widths(Values *values, HeapTuple stats)
+{
+	double		common = 0.0;
+
+	for (int i = 0; i < values->ncommon; i++)
+		common += values->common[i];
+	common /= Max(1.0 - values->null_frac, 1e-6);
+	add_widths(values, stats, STATISTIC_KIND_MCV, (int) rint(Min(common, 1.0) * PGAML_INDEX_WIDTHS));
+	add_widths(values, stats, STATISTIC_KIND_HISTOGRAM, PGAML_INDEX_WIDTHS - values->nwidths);
+}
+
+static void
+read_correlation(Values *values, HeapTuple stats)
+{
+	AttStatsSlot slot;
+
+	if (!get_attstatsslot(&slot, stats, STATISTIC_KIND_CORRELATION, InvalidOid, ATTSTATSSLOT_NUMBERS))
+		return;
+	if (slot.nnumbers == 1)
+		values->correlation = slot.numbers[0];
+	free_attstatsslot(&slot);
 }
 
 static Values
@@ -92,6 +148,8 @@ values_of(PlannerInfo *root, Node *expr)
 			memcpy(values.common, slot.numbers, sizeof(float) * values.ncommon);
 			free_attstatsslot(&slot);
 		}
+		read_correlation(&values, data.statsTuple);
+		read_widths(&values, data.statsTuple);
 	}
 	else if (!IsA(expr, Var))
 		values.distinct = -1.0;
@@ -119,8 +177,12 @@ values_of_columns(PlannerInfo *root, Node *expr, double rows)
 		one = values_of(root, var);
 		values.distinct = Min(values.distinct * one.distinct, rows);
 		values.null_frac = Max(values.null_frac, one.null_frac);
-		if (exprType(var) == exprType(expr))
-			values.width = Max(values.width, one.width);
+		if (exprType(var) == exprType(expr) && one.width > values.width)
+		{
+			values.width = one.width;
+			values.nwidths = one.nwidths;
+			memcpy(values.widths, one.widths, sizeof(one.widths));
+		}
 	}
 	if (exprType(expr) == BOOLOID)
 		values.distinct = Min(values.distinct, 2.0);
@@ -159,11 +221,11 @@ group_values(const Values *values, double rows, PgamlIndexGroup *groups)
 	double		others = values->distinct - values->ncommon;
 	int			n = 0;
 
-	if (values->null_frac > 0.0)
-		groups[n++] = (PgamlIndexGroup) {1.0, rows * values->null_frac, true};
-	for (int i = 0; i < values->ncommon && left > 0.0; i++)
+	if (rows - left >= 1.0)
+		groups[n++] = (PgamlIndexGroup) {1.0, rows - left, true};
+	for (int i = 0; i < values->ncommon && left >= 1.0; i++)
 	{
-		double		common = Min(values->common[i] * rows, left);
+		double		common = Max(Min(values->common[i] * rows, left), 1.0);
 
 		groups[n++] = (PgamlIndexGroup) {1.0, common, false};
 		left -= common;
@@ -176,6 +238,72 @@ group_values(const Values *values, double rows, PgamlIndexGroup *groups)
 	return n;
 }
 
+/*
+ * Keys when one more column joins: each splits into as many as its rows, drawn
+ * at random, would hit.  together: how many there are in all, if that is
+ * known, else 0.
+ */
+static double
+split_groups(PgamlIndexGroup *groups, int n, double next, double all, double together)
+{
+	double		sum = 0.0;
+	double		factor = 1.0;
+
+	for (int pass = 0; pass < 2; pass++)
+	{
+		sum = 0.0;
+		for (int i = 0; i < n; i++)
+		{
+			PgamlIndexGroup *group = &groups[i];
+			double		parts = distinct_among(next, group->rows, all) * factor;
+
+			parts = Max(Min(parts, group->rows), 1.0);
+			sum += group->keys * parts;
+			if (pass == 1)
+			{
+				group->keys *= parts;
+				group->rows /= parts;
+			}
+		}
+		if (pass == 0 && together > 0.0 && sum > 0.0)
+			factor = together / sum;
+	}
+	return sum;
+}
+
+/* Bytes of the values as they are stored. */
+static void
+set_widths(const MadeUpIndex *index, int i, Node *expr, const Values *values, PgamlIndexColumn *column)
+{
+	bool		as_in_table = exprType(expr) == index->types[i];
+	double		width;
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	get_typlenbyvalalign(index->types[i], &length, &by_value, &align);
+	width = length >= 0 ? length :
+		as_in_table && values->width >= 0.0 ? values->width :
+		get_typavgwidth(index->types[i], index->typmods[i]);
+	column->align = align == TYPALIGN_DOUBLE ? 8 : align == TYPALIGN_INT ? 4 : align == TYPALIGN_SHORT ? 2 : 1;
+	column->nwidths = 1;
+	column->widths[0] = width;
+	if (length >= 0)
+		return;
+	if (width < SHORT_WIDTH)	/* a header of one byte, and no alignment */
+		column->align = 1;
+	if (as_in_table && values->nwidths >= ENOUGH_WIDTHS)
+	{
+		column->nwidths = values->nwidths;
+		memcpy(column->widths, values->widths, sizeof(float) * values->nwidths);
+		return;
+	}
+	/* Nothing but a mean: spread over what alignment makes of it. */
+	column->nwidths = 8;
+	for (int w = 0; w < 8; w++)
+		column->widths[w] = Max(width - 3.5 + w, 1.0);
+}
+
 /* How one column of the index is stored, and what is known of its values. */
 static Values
 describe_column(PlannerInfo *root, const MadeUpIndex *index, const MadeUpLeaf *leaf, int i, Node *expr,
@@ -183,31 +311,13 @@ describe_column(PlannerInfo *root, const MadeUpIndex *index, const MadeUpLeaf *l
 {
 	double		all = root->simple_rel_array[1]->tuples;
 	Values		values = values_of(root, expr);
-	int16		length;
-	bool		by_value;
-	char		align;
 
 	if (values.distinct < 0.0)
 		values = values_of_columns(root, expr, all);
 	values.distinct = Max(distinct_among(values.distinct, leaf->tuples, all), 1.0);
 	if (never_null(leaf, expr))
 		values.null_frac = 0.0;
-	if (index->am == HASH_AM_OID)
-	{
-		column->width = sizeof(uint32);
-		column->align = sizeof(uint32);
-	}
-	else
-	{
-		get_typlenbyvalalign(index->types[i], &length, &by_value, &align);
-		column->varying = length < 0;
-		column->width = length >= 0 ? length :
-			values.width >= 0.0 && exprType(expr) == index->types[i] ? values.width :
-			get_typavgwidth(index->types[i], index->typmods[i]);
-		/* Short values have a header of one byte and are not aligned. */
-		column->align = length == -1 && column->width < 127.0 ? 1 :
-			align == TYPALIGN_DOUBLE ? 8 : align == TYPALIGN_INT ? 4 : align == TYPALIGN_SHORT ? 2 : 1;
-	}
+	set_widths(index, i, expr, &values, column);
 	column->null_frac = Min(Max(values.null_frac, 0.0), 1.0);
 	return values;
 }
@@ -226,22 +336,41 @@ combinations_known(PlannerInfo *root)
 	return false;
 }
 
-/* Different values of the first columns together. */
+/*
+ * Keys of the first columns when one more joins.  What extended statistics do
+ * not tell is guessed: columns that both follow the order of the table go
+ * together, others have nothing to do with each other.
+ */
 static double
-distinct_together(PlannerInfo *root, const MadeUpLeaf *leaf, List *exprs, double before, double next)
+join_column(PlannerInfo *root, const MadeUpLeaf *leaf, List *exprs, double before, const Values *next, bool in_order,
+			PgamlIndexGroup *groups, int ngroups)
 {
 	double		all = root->simple_rel_array[1]->tuples;
-	double		possible = before * next;
+	double		together = 0.0;
 
-	if (list_length(exprs) > 1 && combinations_known(root))
-		possible = distinct_among(estimate_num_groups(root, exprs, all, NULL, NULL), leaf->tuples, all);
-	else if (list_length(exprs) > 1)
+	if (combinations_known(root))
+		together = distinct_among(estimate_num_groups(root, exprs, all, NULL, NULL), leaf->tuples, all);
+	else if (in_order)
+		together = before + next->distinct;
+	together = split_groups(groups, ngroups, next->distinct, leaf->tuples, together);
+	return Max(Min(together, leaf->tuples), 1.0);
+}
+
+static Node *
+column_expression(const MadeUpLeaf *leaf, int i, Relation table, ListCell **expr_cell)
+{
+	Form_pg_attribute attribute;
+	Node	   *expr;
+
+	if (leaf->keys[i] != 0)
 	{
-		/* As many as rows drawn at random would hit. */
-		possible *= -expm1(-leaf->tuples / Max(possible, 1.0));
-		possible = Max(possible, Max(before, next));
+		attribute = TupleDescAttr(RelationGetDescr(table), leaf->keys[i] - 1);
+		return (Node *) makeVar(1, leaf->keys[i], attribute->atttypid, attribute->atttypmod,
+								attribute->attcollation, 0);
 	}
-	return Max(Min(possible, leaf->tuples), 1.0);
+	expr = lfirst(*expr_cell);
+	*expr_cell = lnext(leaf->exprs, *expr_cell);
+	return expr;
 }
 
 static void
@@ -250,39 +379,26 @@ describe_columns(PlannerInfo *root, const MadeUpIndex *index, const MadeUpLeaf *
 {
 	ListCell   *expr_cell = list_head(leaf->exprs);
 	List	   *exprs = NIL;
+	bool		in_order = true;
 	double		distinct = 1.0;
 
 	for (int i = 0; i < index->ncolumns; i++)
 	{
-		PgamlIndexColumn *column = &shape->columns[i];
-		Form_pg_attribute attribute;
-		Node	   *expr;
-		Values		values;
+		Node	   *expr = column_expression(leaf, i, table, &expr_cell);
+		Values		values = describe_column(root, index, leaf, i, expr, &shape->columns[i]);
 
-		if (leaf->keys[i] == 0)
-		{
-			expr = lfirst(expr_cell);
-			expr_cell = lnext(leaf->exprs, expr_cell);
-		}
-		else
-		{
-			attribute = TupleDescAttr(RelationGetDescr(table), leaf->keys[i] - 1);
-			expr = (Node *) makeVar(1, leaf->keys[i], attribute->atttypid, attribute->atttypmod,
-									attribute->attcollation, 0);
-		}
-		values = describe_column(root, index, leaf, i, expr, column);
 		if (i >= index->nkeys)
 			continue;
 		exprs = lappend(exprs, expr);
-		distinct = distinct_together(root, leaf, exprs, distinct, values.distinct);
-		column->distinct = distinct;
-		if (index->nkeys == 1)
+		in_order = in_order && fabs(values.correlation) > IN_ORDER;
+		if (i == 0)
+		{
 			shape->ngroups = group_values(&values, shape->tuples, groups);
-	}
-	if (index->nkeys > 1 && shape->tuples >= 1.0)
-	{
-		groups[0] = (PgamlIndexGroup) {distinct, shape->tuples / distinct, false};
-		shape->ngroups = 1;
+			distinct = values.distinct;
+		}
+		else
+			distinct = join_column(root, leaf, exprs, distinct, &values, in_order, groups, shape->ngroups);
+		shape->columns[i].distinct = distinct;
 	}
 }
 
