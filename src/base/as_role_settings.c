@@ -39,6 +39,14 @@ static const char *const meanings[] = {
 	"standard_conforming_strings", "transform_null_equals", "xmlbinary", "xmloption",
 };
 
+/* Planning is not an execution: nobody counts, guards or predicts it, and what it says is for nobody. */
+static const char *const silence[][2] = {
+	{"pg_stat_statements.track", "none"},
+	{"pganalytics_ml.guard_mode", "off"},
+	{"pganalytics_ml.explain_predicted_time", "off"},
+	{"client_min_messages", "error"},
+};
+
 /* Until the bracket closes.  Below ERROR a bad value is passed over. */
 static void
 set(const char *name, const char *value, GucContext rights, int elevel)
@@ -214,8 +222,7 @@ pgaml_as_role_set(const PgamlRole *role)
 	for (int i = 0; i < role->nsettings; i++)
 		apply_asked(&role->settings[i]);
 
-	/* Planning is not an execution: nobody counts it, and what it says is for nobody. */
-	if (GetConfigOption("pg_stat_statements.track", true, false) != NULL)
-		set("pg_stat_statements.track", "none", PGC_SUSET, 0);
-	set("client_min_messages", "error", PGC_USERSET, 0);
+	for (int i = 0; i < lengthof(silence); i++)
+		if (GetConfigOption(silence[i][0], true, false) != NULL)
+			set(silence[i][0], silence[i][1], PGC_SUSET, 0);
 }

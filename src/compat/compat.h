@@ -164,6 +164,14 @@ typedef get_relation_info_hook_type PgamlRelationHook;
 #define PGAML_CORE_PLAN_ID(stmt)		((int64) 0)
 #endif
 
+/* 16: jumbling needs no text.  18: it takes tables by their names, not by what the names stand for. */
+#if PG_VERSION_NUM >= 160000
+#define PGAML_JUMBLE(query, text)	JumbleQuery(query)
+#else
+#define PGAML_JUMBLE(query, text)	JumbleQuery(query, text)
+#endif
+#define PGAML_QUERYID_MEANS_OBJECTS	(PG_VERSION_NUM < 180000)
+
 /* 16: find_option is exported.  NULL when there is no such setting. */
 static inline struct config_generic *
 pgaml_find_setting(const char *name)

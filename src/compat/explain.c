@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "tcop/tcopprot.h"
 
@@ -108,4 +109,66 @@ pgaml_explain_standard(Query *query, int cursor_options, IntoClause *into, Expla
 	if (planned != NULL)
 		planned(plan, state);
 	EXPLAIN_PLAN(plan, into, es, query_string, params, environment, &took, es->buffers ? &used : NULL);
+}
+
+/* 18: what is ruled out when execution starts stands beside the plan tree. */
+#if PG_VERSION_NUM >= 180000
+#define NO_PRUNING				(-1)
+#define PRUNING(node)			((node)->part_prune_index)
+#define FORGET_PRUNED(plan) \
+	((plan)->partPruneInfos = NIL, \
+	 (plan)->unprunableRelids = bms_add_range(NULL, 1, list_length((plan)->rtable)))
+#else
+#define NO_PRUNING				NULL
+#define PRUNING(node)			((node)->part_prune_info)
+#define FORGET_PRUNED(plan)		((void) 0)
+#endif
+
+static void forget_pruning(Plan *plan);
+
+static void
+forget_pruning_in(List *plans)
+{
+	ListCell   *cell;
+
+	foreach(cell, plans)
+		forget_pruning(lfirst(cell));
+}
+
+static void
+forget_pruning(Plan *plan)
+{
+	if (plan == NULL)
+		return;
+	check_stack_depth();
+	if (IsA(plan, Append))
+	{
+		PRUNING((Append *) plan) = NO_PRUNING;
+		forget_pruning_in(((Append *) plan)->appendplans);
+	}
+	else if (IsA(plan, MergeAppend))
+	{
+		PRUNING((MergeAppend *) plan) = NO_PRUNING;
+		forget_pruning_in(((MergeAppend *) plan)->mergeplans);
+	}
+	else if (IsA(plan, SubqueryScan))
+		forget_pruning(((SubqueryScan *) plan)->subplan);
+	else if (IsA(plan, CustomScan))
+		forget_pruning_in(((CustomScan *) plan)->custom_plans);
+	forget_pruning(plan->lefttree);
+	forget_pruning(plan->righttree);
+}
+
+char *
+pgaml_explain_finished(PlannedStmt *plan, const char *query_string)
+{
+	ExplainState *es = NewExplainState();
+
+	FORGET_PRUNED(plan);
+	forget_pruning(plan->planTree);
+	forget_pruning_in(plan->subplans);
+	ExplainBeginOutput(es);
+	EXPLAIN_PLAN(plan, NULL, es, query_string, NULL, NULL, NULL, NULL);
+	ExplainEndOutput(es);
+	return es->str->data;
 }

@@ -46,4 +46,11 @@ extern void pgaml_explain_standard(Query *query, int cursor_options, IntoClause 
 								   const char *query_string, ParamListInfo params, QueryEnvironment *environment,
 								   PgamlExplainPlanned planned, void *state);
 
+/*
+ * A finished plan as EXPLAIN prints it, in the current context.  Parameters
+ * need no values, and no function is called: partitions that would be ruled
+ * out when execution starts are shown.  Changes the plan.
+ */
+extern char *pgaml_explain_finished(PlannedStmt *plan, const char *query_string);
+
 #endif							/* PGAML_COMPAT_EXPLAIN_H */

@@ -205,12 +205,14 @@ plan_text(void *state)
 	Query	   *query;
 	MemoryContext inside;
 
+	planning->begun = true;
 	error_context_stack = &position;
 	raw = parse_one(planning->text);
 	check_plannable(raw->stmt);
 	query = analyze(raw, planning);
 	if (planning->analyzed != NULL)
-		planning->analyzed(query);
+		planning->analyzed(query, planning);
+	planning->understood = true;
 	out->queryid = (int64) query->queryId;
 	query = rewrite(query);
 	pgaml_query_check_rights(query);
@@ -233,6 +235,8 @@ void
 pgaml_replan_run(PgamlPlanning *planning, const PgamlRole *role)
 {
 	planning->context = CurrentMemoryContext;
+	planning->begun = false;
+	planning->understood = false;
 	pgaml_as_role_run(role, plan_text, planning);
 }
 

@@ -32,6 +32,7 @@
 
 #include "base/export.h"
 #include "base/guc.h"
+#include "plan/plan_settings.h"
 #include "plan/replan.h"
 #include "plan/what_if.h"
 #include "predict/by_plan.h"
@@ -58,55 +59,6 @@ static const char *const cost_settings[] = {
 };
 
 /* ---- what was asked ---- */
-
-static const char *
-setting_value(const char *name, const JsonbValue *value)
-{
-	switch (value->type)
-	{
-		case jbvString:
-			return pnstrdup(value->val.string.val, value->val.string.len);
-		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric)));
-		case jbvBool:
-			return value->val.boolean ? "on" : "off";
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("setting \"%s\" must be a string, a number or a boolean", name)));
-			return NULL;		/* keep compiler quiet */
-	}
-}
-
-static void
-read_settings(Jsonb *object, PgamlPlanRequest *request)
-{
-	PgamlPlanSetting *settings;
-	JsonbIterator *iterator;
-	JsonbIteratorToken token;
-	JsonbValue	value;
-	int			n = 0;
-
-	if (!JB_ROOT_IS_OBJECT(object))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("settings must be a JSON object of names and values"),
-				 errhint("For example: '{\"work_mem\": \"64MB\"}'.")));
-	settings = palloc(sizeof(PgamlPlanSetting) * Max(JB_ROOT_COUNT(object), 1));
-	iterator = JsonbIteratorInit(&object->root);
-	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
-	{
-		if (token == WJB_KEY)
-			settings[n].name = pnstrdup(value.val.string.val, value.val.string.len);
-		else if (token == WJB_VALUE)
-		{
-			settings[n].value = setting_value(settings[n].name, &value);
-			n++;
-		}
-	}
-	request->settings = settings;
-	request->nsettings = n;
-}
 
 static const PgamlWhatIf *
 read_commands(ArrayType *array)
@@ -392,7 +344,7 @@ pgaml_predict_with_settings(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	now.query = then.query = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (!PG_ARGISNULL(1))
-		read_settings(PG_GETARG_JSONB_P(1), &then);
+		pgaml_plan_settings_read(PG_GETARG_JSONB_P(1), &then);
 	if (!PG_ARGISNULL(2))
 		then.what_if = read_commands(PG_GETARG_ARRAYTYPE_P(2));
 	pgaml_replan_text(&now, &before.planned);
