@@ -25,6 +25,7 @@ typedef struct PgamlPredictionRecord
 	double		coverage;		/* nominal, of the interval, 0..1 */
 	double		confidence;		/* 0..1 */
 	float		latency_us;		/* NaN: not measured */
+	float		plan_cost;		/* as in PgamlPrediction; NaN: predicted without the execution's own plan */
 	int32		model_version;
 	Oid			dbid;
 	Oid			userid;			/* who asked */

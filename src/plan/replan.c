@@ -147,10 +147,13 @@ analyze(RawStmt *raw, const PgamlPlanning *planning)
 {
 	int			n = planning->param_types != NULL ? planning->nparams : 0;
 	Oid		   *types = palloc0(sizeof(Oid) * (n + 1));
+	Query	   *query;
 
 	if (n > 0)
 		memcpy(types, planning->param_types, sizeof(Oid) * n);
-	return parse_analyze_varparams(raw, planning->text, &types, &n, NULL);
+	query = parse_analyze_varparams(raw, planning->text, &types, &n, NULL);
+	planning->out->nparams = n;
+	return query;
 }
 
 /* The one query that the rules of the statement's tables make of it. */

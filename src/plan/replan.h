@@ -33,6 +33,7 @@ typedef struct PgamlReplanned
 {
 	PlannedStmt *stmt;			/* in the context that was current */
 	int64		queryid;		/* as pg_stat_statements counts it; 0: not known */
+	int			nparams;		/* highest $n; 0: the plan is that of the very values */
 	PgamlPlanFacts facts;
 } PgamlReplanned;
 

@@ -192,6 +192,7 @@ pgaml_predict_queryid(int64 queryid, bool want_reason, PgamlPrediction *out)
 	out->queryid = queryid;
 	out->coverage = get_float8_nan();
 	out->nominal = pgaml_prediction_interval;
+	out->plan_cost = get_float4_nan();
 	if (queryid != 0)
 	{
 		(void) pgaml_registry_serving();	/* first, so that a change of models is seen before features are looked up */

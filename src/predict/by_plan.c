@@ -25,7 +25,7 @@
 
 /* Of one plan, as the current user.  What it points to is valid until the next call. */
 static void
-own_case(const PgamlPlanFacts *facts, int64 queryid, double coverage, PgamlOwnCase *out)
+own_case(const PgamlPlanFacts *facts, int64 queryid, bool own_plan, double coverage, PgamlOwnCase *out)
 {
 	static const PgamlRuns no_runs = {0};
 	static const PgamlCalls no_calls = {0};
@@ -44,13 +44,13 @@ own_case(const PgamlPlanFacts *facts, int64 queryid, double coverage, PgamlOwnCa
 	out->history = known ? past->coverage : get_float8_nan();
 	out->asked = (PgamlCase) {
 		.known = known ? &past->known : NULL, .row = out->row, .runs = &out->runs, .recent = out->recent,
-		.nrecent = pgaml_runs_recent(runs, &out->runs, out->recent), .plan_id = facts->plan_id, .own_plan = true,
+		.nrecent = pgaml_runs_recent(runs, &out->runs, out->recent), .plan_id = facts->plan_id, .own_plan = own_plan,
 		.coverage = coverage
 	};
 }
 
 void
-pgaml_predict_own(const PgamlPlanFacts *facts, int64 queryid, double coverage, bool want_reason,
+pgaml_predict_own(const PgamlPlanFacts *facts, int64 queryid, bool own_plan, double coverage, bool want_reason,
 				  PgamlOwnCase *own, PgamlPrediction *out)
 {
 	const PgamlServing *serving = pgaml_registry_serving();
@@ -58,7 +58,8 @@ pgaml_predict_own(const PgamlPlanFacts *facts, int64 queryid, double coverage, b
 
 	memset(out, 0, sizeof(*out));
 	out->queryid = queryid;
-	own_case(facts, queryid, coverage, own);
+	out->plan_cost = own_plan ? facts->values[PGAML_PF_LOG_COST] : get_float4_nan();
+	own_case(facts, queryid, own_plan, coverage, own);
 	out->cache_hit = own->cache_hit;
 	out->coverage = own->history;
 	if (serving->stages != NULL)
@@ -72,7 +73,7 @@ pgaml_predict_plan(const PgamlPlanFacts *facts, int64 queryid, double coverage, 
 {
 	PgamlOwnCase own;
 
-	pgaml_predict_own(facts, queryid, coverage, want_reason, &own, out);
+	pgaml_predict_own(facts, queryid, true, coverage, want_reason, &own, out);
 }
 
 /* What is tried. */

@@ -20,8 +20,12 @@ typedef struct PgamlOwnCase
 	bool		cache_hit;
 } PgamlOwnCase;
 
-/* As pgaml_predict_plan, and what it rests on, which is valid until the next prediction. */
-extern void pgaml_predict_own(const PgamlPlanFacts *facts, int64 queryid, double coverage, bool want_reason,
-							  PgamlOwnCase *own, PgamlPrediction *out);
+/*
+ * As pgaml_predict_plan, and what it rests on, which is valid until the next
+ * prediction.  own_plan false: the plan is one for any values, as that of an
+ * execution before.
+ */
+extern void pgaml_predict_own(const PgamlPlanFacts *facts, int64 queryid, bool own_plan, double coverage,
+							  bool want_reason, PgamlOwnCase *own, PgamlPrediction *out);
 
 #endif							/* PGAML_PREDICT_BY_PLAN_INTERNAL_H */

@@ -196,13 +196,13 @@ explain(Rows *rows, int64 queryid)
 static void
 explain_text(Rows *rows, const char *query)
 {
-	PgamlPlanFacts facts;
+	PgamlTextPlan plan;
 	PgamlPrediction prediction;
 	PgamlOwnCase own;
-	int64		queryid;
 
-	pgaml_text_plan(query, &queryid, &facts);
-	pgaml_predict_own(&facts, queryid, pgaml_prediction_interval, true, &own, &prediction);
+	pgaml_text_plan(query, &plan);
+	pgaml_text_identify(query, &plan);
+	pgaml_predict_own(&plan.facts, plan.queryid, plan.own_plan, pgaml_prediction_interval, true, &own, &prediction);
 	if (!put_simple(rows, &prediction))
 		put_explanation(rows, pgaml_registry_serving(), &own.asked);
 }

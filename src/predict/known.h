@@ -61,6 +61,9 @@ extern PgamlPast *pgaml_known_past(int64 queryid, bool *cache_hit);
 /* The same of many at once, ahead of asking for each. */
 extern void pgaml_known_read_ahead(const int64 *queryids, int n);
 
+/* The newest statement with this normalized text; 0: none.  Reads all texts. */
+extern int64 pgaml_known_by_text(const char *text);
+
 /* Could pg_stat_statements not be read when this session last looked? */
 extern bool pgaml_known_without_counters(void);
 

@@ -11,6 +11,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
@@ -137,4 +139,24 @@ pgaml_known_read_ahead(const int64 *queryids, int n)
 	if (nwanted > 0)
 		read_pasts(wanted, nwanted);
 	pfree(wanted);
+}
+
+int64
+pgaml_known_by_text(const char *text)
+{
+	static SPIPlanPtr kept = NULL;
+	static const char sql[] =
+		"SELECT s.queryid FROM pganalytics.statements s "
+		" WHERE s.query = $1 AND s.origin = (SELECT i.origin FROM pganalytics.installation i) "
+		" ORDER BY s.last_seen DESC LIMIT 1";
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(text)};
+	PgamlSpi	spi;
+	int64		queryid = 0;
+
+	pgaml_spi_open(&spi);
+	if (pgaml_spi_exec_kept(&kept, sql, 1, types, values, true) > 0)
+		queryid = pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
+	pgaml_spi_close(&spi);
+	return queryid;
 }

@@ -86,6 +86,7 @@ pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float la
 	record->coverage = prediction->nominal;
 	record->confidence = prediction->confidence;
 	record->latency_us = latency_us;
+	record->plan_cost = prediction->plan_cost;
 	record->model_version = prediction->model_version;
 	record->dbid = MyDatabaseId;
 	record->userid = GetUserId();

@@ -29,6 +29,7 @@ typedef struct PgamlPrediction
 	bool		by_model;		/* the model's stages answered, whichever of them */
 	MlIntervalGroup group;		/* of the interval */
 	int64		plan_id;		/* 0: none captured */
+	float		plan_cost;		/* ln(1 + cost) of the plan of the very execution; NaN: predicted without it */
 	int64		model_id;		/* 0: no model was asked */
 	int32		model_version;
 } PgamlPrediction;

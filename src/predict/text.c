@@ -10,18 +10,20 @@
  */
 #include "postgres.h"
 
+#include <ctype.h>
+
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 
+#include "base/acl.h"
 #include "base/attempt.h"
 #include "base/export.h"
 #include "base/guc.h"
 #include "plan/replan.h"
-#include "predict/by_plan.h"
-#include "predict/known.h"
+#include "predict/by_plan_internal.h"
 #include "predict/log.h"
 #include "predict/sql_internal.h"
 #include "predict/text.h"
@@ -32,28 +34,64 @@ PGAML_FUNCTION_INFO_V1(pgaml_predict_text_execution);
 PGAML_FUNCTION_INFO_V1(pgaml_predict_text_executions);
 
 void
-pgaml_text_plan(const char *query, int64 *queryid, PgamlPlanFacts *facts)
+pgaml_text_plan(const char *query, PgamlTextPlan *out)
 {
 	PgamlPlanRequest request = {.query = query};
 	PgamlReplanned planned = {0};
 
 	pgaml_replan_text(&request, &planned);
-	*queryid = planned.queryid;
-	*facts = planned.facts;
+	out->queryid = planned.queryid;
+	out->own_plan = planned.nparams == 0;
+	out->facts = planned.facts;
+}
+
+/* The text without what stands around it in a script. */
+static char *
+bare(const char *query)
+{
+	char	   *text;
+	int			length;
+
+	while (isspace((unsigned char) *query))
+		query++;
+	text = pstrdup(query);
+	for (length = strlen(text); length > 0; length--)
+		if (!isspace((unsigned char) text[length - 1]) && text[length - 1] != ';')
+			break;
+	text[length] = '\0';
+	return text;
+}
+
+void
+pgaml_text_identify(const char *query, PgamlTextPlan *plan)
+{
+	PgamlPast  *past;
+	bool		cache_hit;
+	int64		queryid;
+
+	if (plan->own_plan || pgaml_known_past(plan->queryid, &cache_hit)->found)
+		return;
+	queryid = pgaml_known_by_text(bare(query));
+	if (queryid == 0)
+		return;
+	past = pgaml_known_past(queryid, &cache_hit);
+	if (past->found && pgaml_acl_may_see(GetUserId(), past->known.users, past->known.nusers))
+		plan->queryid = queryid;
 }
 
 /* Returns what it took, in us. */
 static float
-predict(const text *query, bool want_reason, PgamlPrediction *out)
+predict(const char *query, bool want_reason, PgamlPrediction *out)
 {
-	PgamlPlanFacts facts;
-	int64		queryid;
+	PgamlTextPlan plan;
+	PgamlOwnCase own;
 	instr_time	start;
 	instr_time	took;
 
 	INSTR_TIME_SET_CURRENT(start);
-	pgaml_text_plan(text_to_cstring(query), &queryid, &facts);
-	pgaml_predict_plan(&facts, queryid, pgaml_prediction_interval, want_reason, out);
+	pgaml_text_plan(query, &plan);
+	pgaml_text_identify(query, &plan);
+	pgaml_predict_own(&plan.facts, plan.queryid, plan.own_plan, pgaml_prediction_interval, want_reason, &own, out);
 	INSTR_TIME_SET_CURRENT(took);
 	INSTR_TIME_SUBTRACT(took, start);
 	return (float) (INSTR_TIME_GET_DOUBLE(took) * 1e6);
@@ -64,7 +102,7 @@ Datum
 pgaml_predict_text_time(PG_FUNCTION_ARGS)
 {
 	PgamlPrediction prediction;
-	float		latency_us = predict(PG_GETARG_TEXT_PP(0), false, &prediction);
+	float		latency_us = predict(text_to_cstring(PG_GETARG_TEXT_PP(0)), false, &prediction);
 
 	(void) pgaml_log_prediction(&prediction, 0, latency_us);
 	if (prediction.source == ML_SOURCE_NONE)
@@ -80,7 +118,7 @@ pgaml_predict_text_execution(PG_FUNCTION_ARGS)
 	float		latency_us;
 
 	InitMaterializedSRF(fcinfo, 0);
-	latency_us = predict(PG_GETARG_TEXT_PP(0), true, &prediction);
+	latency_us = predict(text_to_cstring(PG_GETARG_TEXT_PP(0)), true, &prediction);
 	pgaml_put_prediction((ReturnSetInfo *) fcinfo->resultinfo, &prediction, latency_us);
 	return (Datum) 0;
 }
@@ -91,8 +129,7 @@ pgaml_predict_text_execution(PG_FUNCTION_ARGS)
 typedef struct Element
 {
 	const char *query;
-	int64		queryid;
-	PgamlPlanFacts facts;
+	PgamlTextPlan plan;
 	const char *problem;		/* why there is no plan; NULL: there is one */
 	double		planning_us;
 } Element;
@@ -102,7 +139,7 @@ plan_element(void *state)
 {
 	Element    *element = state;
 
-	pgaml_text_plan(element->query, &element->queryid, &element->facts);
+	pgaml_text_plan(element->query, &element->plan);
 }
 
 static void
@@ -126,9 +163,10 @@ plan_elements(Element *elements, int n)
 }
 
 static void
-put_element(ReturnSetInfo *rsinfo, const Element *element)
+put_element(ReturnSetInfo *rsinfo, Element *element)
 {
 	PgamlPrediction prediction = {.reason = element->problem};
+	PgamlOwnCase own;
 	instr_time	start;
 	instr_time	took;
 
@@ -140,7 +178,9 @@ put_element(ReturnSetInfo *rsinfo, const Element *element)
 		return;
 	}
 	INSTR_TIME_SET_CURRENT(start);
-	pgaml_predict_plan(&element->facts, element->queryid, pgaml_prediction_interval, true, &prediction);
+	pgaml_text_identify(element->query, &element->plan);
+	pgaml_predict_own(&element->plan.facts, element->plan.queryid, element->plan.own_plan, pgaml_prediction_interval,
+					  true, &own, &prediction);
 	INSTR_TIME_SET_CURRENT(took);
 	INSTR_TIME_SUBTRACT(took, start);
 	pgaml_put_prediction(rsinfo, &prediction,
@@ -156,7 +196,7 @@ read_ahead(const Element *elements, int n)
 
 	for (int i = 0; i < n; i++)
 		if (elements[i].problem == NULL)
-			queryids[planned++] = elements[i].queryid;
+			queryids[planned++] = elements[i].plan.queryid;
 	if (planned > 0)
 		pgaml_known_read_ahead(queryids, planned);
 	pfree(queryids);

@@ -8,7 +8,20 @@
 
 #include "base/sample.h"
 
-/* Plan a text as the current user; raises what EXPLAIN of it would.  *queryid is 0 when it is not known. */
-extern void pgaml_text_plan(const char *query, int64 *queryid, PgamlPlanFacts *facts);
+typedef struct PgamlTextPlan
+{
+	int64		queryid;		/* 0: not known */
+	bool		own_plan;		/* no $n in it: the plan is that of the very execution */
+	PgamlPlanFacts facts;
+} PgamlTextPlan;
+
+/* Plan a text as the current user; raises what EXPLAIN of it would. */
+extern void pgaml_text_plan(const char *query, PgamlTextPlan *out);
+
+/*
+ * A text with $n, as pg_stat_statements shows it, has a queryid of its own:
+ * take that of the statement with this text, if the current user may see it.
+ */
+extern void pgaml_text_identify(const char *query, PgamlTextPlan *plan);
 
 #endif							/* PGAML_PREDICT_TEXT_H */

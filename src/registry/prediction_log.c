@@ -42,19 +42,19 @@ PGAML_FUNCTION_INFO_V1(pgaml_prediction_log_state);
 
 #define LOG_COLUMNS \
 	"prediction_id, predicted_at, queryid, plan_id, model_id, predicted_ms, expected_ms, lower_ms, " \
-	"upper_ms, userid, model_version, coverage, confidence, latency_us, source, interval_group, " \
+	"upper_ms, userid, model_version, coverage, confidence, latency_us, plan_cost, source, interval_group, " \
 	"in_range, novel, cache_hit"
 
 static const Oid log_types[] = {
 	INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
-	FLOAT8OID, OIDOID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT4OID, TEXTOID, TEXTOID,
+	FLOAT8OID, OIDOID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT4OID, FLOAT4OID, TEXTOID, TEXTOID,
 	BOOLOID, BOOLOID, BOOLOID
 };
 
 /* A clock set back over a restart may bring a number that is there already. */
 static const char insert_predictions[] =
 "INSERT INTO pganalytics.predictions (" LOG_COLUMNS ") SELECT " LOG_COLUMNS " "
-"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) "
+"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) "
 "AS c(" LOG_COLUMNS ") ON CONFLICT (prediction_id) DO NOTHING";
 
 /* ---- from the bag into the table ---- */
@@ -69,7 +69,7 @@ add_record(PgamlBatch *batch, const PgamlPredictionRecord *record)
 		Float8GetDatum(record->lower_ms), Float8GetDatum(record->upper_ms),
 		ObjectIdGetDatum(record->userid), Int32GetDatum(record->model_version),
 		Float8GetDatum(record->coverage), Float8GetDatum(record->confidence),
-		Float4GetDatum(record->latency_us),
+		Float4GetDatum(record->latency_us), Float4GetDatum(record->plan_cost),
 		CStringGetTextDatum(pgaml_ml_source_name(record->source)),
 		CStringGetTextDatum(pgaml_ml_interval_name(record->group)),
 		BoolGetDatum(record->in_range), BoolGetDatum(record->novel), BoolGetDatum(record->cache_hit)
@@ -79,7 +79,8 @@ add_record(PgamlBatch *batch, const PgamlPredictionRecord *record)
 	nulls[3] = record->plan_id == 0;
 	nulls[4] = nulls[10] = record->model_id == 0;
 	nulls[13] = isnan(record->latency_us);
-	nulls[17] = !record->novel_known;
+	nulls[14] = isnan(record->plan_cost);
+	nulls[18] = !record->novel_known;
 	pgaml_batch_add(batch, values, nulls);
 }
 
@@ -88,7 +89,7 @@ store_records(const PgamlPredictionRecord *records, int n)
 {
 	PgamlBatch	batch;
 
-	StaticAssertStmt(lengthof(log_types) == 19, "one parameter for each column");
+	StaticAssertStmt(lengthof(log_types) == 20, "one parameter for each column");
 	pgaml_batch_init(&batch, lengthof(log_types), log_types);
 	for (int i = 0; i < n; i++)
 		add_record(&batch, &records[i]);

@@ -8,6 +8,10 @@
  * bucket; it is marked, because a bucket's median says nothing about the
  * interval of a single execution.
  *
+ * A prediction that was made from an execution's own plan is about executions
+ * with that plan at that cost, for others have other parameters: the first of
+ * them is its truth.  Buckets say nothing of it.
+ *
  * Statements are taken in turn: those with a waiting prediction that is older
  * than their newest captured execution, and, once per bucket, those with calls
  * in it.  What found no truth in EXPIRE_DAYS is looked at no more.
@@ -32,11 +36,13 @@
 
 #define EXPIRE_DAYS			7
 #define BATCH_STATEMENTS	500 /* statements matched by one SQL statement */
+#define SAME_COST			"0.02"	/* ln; plans of one shape that differ by less count as the same */
+#define LATE				"5 minutes"	/* executions and predictions come to their tables after they were made */
 
 /* Who validates by hand holds a row until his transaction ends: leave it to him. */
 #define WAITING_BEFORE(moment, previous) \
 	"SELECT p.prediction_id, p.model_id FROM pganalytics.predictions p " \
-	" WHERE p.queryid = r.queryid AND p.actual_ms IS NULL AND p.predicted_at >= $1 " \
+	" WHERE p.queryid = r.queryid AND p.actual_ms IS NULL AND p.plan_cost IS NULL AND p.predicted_at >= $1 " \
 	"   AND p.predicted_at <= " moment " AND p.predicted_at > coalesce(" previous ", '-infinity') " \
 	" FOR UPDATE SKIP LOCKED"
 
@@ -51,7 +57,7 @@ static const char match_executions[] =
 "WITH waiting AS MATERIALIZED ("
 " SELECT s.queryid, p.predicted_at AS since FROM pganalytics.statement_recent s "
 " CROSS JOIN LATERAL (SELECT p.predicted_at FROM pganalytics.predictions p "
-"   WHERE p.queryid = s.queryid AND p.actual_ms IS NULL AND p.predicted_at >= $1 "
+"   WHERE p.queryid = s.queryid AND p.actual_ms IS NULL AND p.plan_cost IS NULL AND p.predicted_at >= $1 "
 "   ORDER BY p.predicted_at LIMIT 1) p "
 " WHERE s.queryid > $3 AND p.predicted_at <= s.last_at ORDER BY s.queryid LIMIT $4), "
 "runs AS MATERIALIZED ("
@@ -102,6 +108,37 @@ static const char match_buckets[] =
 "noted AS (UPDATE pganalytics.truth_state SET buckets_until = s.until FROM span s) "
 "SELECT count(*) FROM done";
 
+/*
+ * $1 expiry, $2 now.  Executions are looked at once, with some overlap; so the
+ * work is bounded by what ran since the last time.
+ */
+static const char match_plans[] =
+"WITH waiting AS MATERIALIZED ("
+" SELECT p.prediction_id, p.model_id, p.queryid, p.plan_id, p.plan_cost, p.predicted_at FROM pganalytics.predictions p "
+" WHERE p.actual_ms IS NULL AND p.plan_cost IS NOT NULL AND p.predicted_at >= $1), "
+"runs AS MATERIALIZED ("
+" SELECT s.queryid, s.plan_id, s.plan_facts[1] AS cost, s.execution_ms AS ms, "
+"  s.sampled_at - s.execution_ms * interval '1 millisecond' AS began "
+" FROM pganalytics.execution_samples s "
+" WHERE EXISTS (SELECT FROM waiting) AND s.outcome = 'done' "
+"   AND s.sampled_at >= coalesce((SELECT least(plans_until, $2) - interval '" LATE "' FROM pganalytics.truth_state), $1) "
+"   AND s.queryid IN (SELECT w.queryid FROM waiting w)), "
+"firsts AS ("
+" SELECT DISTINCT ON (w.prediction_id) w.prediction_id, w.model_id, w.queryid, r.began AS moment, r.ms "
+" FROM waiting w JOIN runs r ON r.queryid = w.queryid AND r.plan_id = w.plan_id "
+"  AND r.began >= w.predicted_at AND abs(r.cost - w.plan_cost) < " SAME_COST " "
+" ORDER BY w.prediction_id, r.began), "
+"free AS MATERIALIZED ("
+" SELECT p.prediction_id FROM pganalytics.predictions p "
+" WHERE p.prediction_id IN (SELECT f.prediction_id FROM firsts f) AND p.actual_ms IS NULL FOR UPDATE SKIP LOCKED), "
+"truth AS ("
+" SELECT f.prediction_id, f.moment, f.ms, "
+"  row_number() OVER (PARTITION BY f.queryid, f.moment, f.model_id ORDER BY f.prediction_id DESC) = 1 AS newest "
+" FROM firsts f JOIN free USING (prediction_id)), "
+"done AS (" SET_ACTUAL("execution") "), "
+"noted AS (UPDATE pganalytics.truth_state SET plans_until = $2) "
+"SELECT count(*) FROM done";
+
 int64
 pgaml_truth_match(void)
 {
@@ -127,6 +164,8 @@ pgaml_truth_match(void)
 		matched += pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, 0);
 		CHECK_FOR_INTERRUPTS();
 	}
+	pgaml_spi_exec(match_plans, 2, types, values, NULL, false);
+	matched += pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
 	pgaml_spi_exec(match_buckets, 2, types, values, NULL, false);
 	return matched + pgaml_row_int8(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, 0);
 }

@@ -19,6 +19,7 @@ CREATE TABLE pganalytics.predictions (
     coverage       double precision NOT NULL,               -- nominal, of the interval
     confidence     double precision NOT NULL,               -- 0..1
     latency_us     real,                        -- NULL: not measured this time
+    plan_cost      real,                        -- ln(1 + cost) of the execution's own plan; NULL: predicted without it
     source         text NOT NULL CHECK (source IN ('history', 'model', 'planner')),
     interval_group text NOT NULL,               -- whose errors the interval was calibrated on
     actual_source  text CHECK (actual_source IN ('execution', 'bucket', 'manual')),
@@ -33,10 +34,11 @@ COMMENT ON TABLE pganalytics.predictions IS 'logged predictions, later with what
 
 CREATE TABLE pganalytics.truth_state (
     only_row      boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    buckets_until timestamptz                   -- buckets of history that began before this were looked at
+    buckets_until timestamptz,                  -- buckets of history that began before this were looked at
+    plans_until timestamptz                     -- so were executions that ended before this, for predictions by plan
 );
 INSERT INTO pganalytics.truth_state DEFAULT VALUES;
-COMMENT ON TABLE pganalytics.truth_state IS 'how far predictions were matched with buckets of history';
+COMMENT ON TABLE pganalytics.truth_state IS 'how far predictions were matched with buckets of history and with executions of their plans';
 
 CREATE FUNCTION pganalytics.prediction_log_state(
     OUT logged bigint, OUT dropped bigint, OUT waiting integer, OUT room integer)
