@@ -13,6 +13,7 @@
 #include "plan/index_size_core.h"
 
 #include <math.h>
+#include <stddef.h>
 
 #define PAGE_HEADER			24.0	/* bytes before the line pointers */
 #define PAGE_SPECIAL		16.0	/* at the end, of btree, hash and GiST pages */
@@ -51,10 +52,10 @@ spread(double n)
 
 /*
  * Bytes of the n-th entry of the first ncolumns columns, without any posting
- * list.  first_null: 1, 0, or -1 for as often as the column has nulls.
+ * list.  group: says what is null; NULL: as often as the columns have nulls.
  */
 static double
-entry_size(const PgamlIndexShape *shape, int ncolumns, int n, int first_null)
+entry_size(const PgamlIndexShape *shape, int ncolumns, int n, const PgamlIndexGroup *group)
 {
 	double		length = 0.0;
 	bool		nulls = false;
@@ -64,8 +65,8 @@ entry_size(const PgamlIndexShape *shape, int ncolumns, int n, int first_null)
 		const PgamlIndexColumn *column = &shape->columns[i];
 		bool		null = spread((double) n * (2 * i + 1) + 7.0 * i) < column->null_frac;
 
-		if (i == 0 && first_null >= 0)
-			null = first_null;
+		if (group != NULL)
+			null = group->nulls >> i & 1;
 		nulls = nulls || null;
 		if (null)
 			continue;
@@ -81,7 +82,7 @@ mean_entry(const PgamlIndexShape *shape, int ncolumns)
 	double		sum = 0.0;
 
 	for (int n = 0; n < PGAML_INDEX_WIDTHS; n++)
-		sum += entry_size(shape, ncolumns, n, -1);
+		sum += entry_size(shape, ncolumns, n, NULL);
 	return sum / PGAML_INDEX_WIDTHS;
 }
 
@@ -214,7 +215,7 @@ leaf_pages(const PgamlIndexShape *shape, double *entries)
 	{
 		level_begin(&level, shape, shape->fillfactor);
 		for (int n = 0; n < LAID_OUT && n < shape->tuples; n++)
-			level_add(&level, entry_size(shape, shape->ncolumns, n, -1), 0.0);
+			level_add(&level, entry_size(shape, shape->ncolumns, n, NULL), 0.0);
 		*entries = shape->tuples;
 		return level_pages(&level, shape->tuples);
 	}
@@ -230,7 +231,7 @@ leaf_pages(const PgamlIndexShape *shape, double *entries)
 		{
 			double		rows = fmax(fmin(rows_of_key(group->rows, rate, n), all - laid_out), 1.0);
 
-			laid_out += add_key(shape, &level, entry_size(shape, shape->ncolumns, n, group->nulls), rows, enough);
+			laid_out += add_key(shape, &level, entry_size(shape, shape->ncolumns, n, group), rows, enough);
 		}
 		*entries += level.entries * all / laid_out;
 		pages += level_pages(&level, level.entries * all / laid_out);
@@ -328,7 +329,7 @@ find_lumps(const PgamlIndexShape *shape, double per_page)
 		double		full = floor(group->rows / per_page);
 		double		left = group->rows - full * per_page;
 
-		if (group->nulls)
+		if (group->nulls != 0)
 			continue;
 		lumps.chained += group->keys * full;
 		lumps.rows += group->keys * full * per_page;

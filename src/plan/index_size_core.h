@@ -30,7 +30,7 @@ typedef struct PgamlIndexGroup
 {
 	double		keys;			/* how many different keys */
 	double		rows;			/* mean number of rows of each, >= 1 */
-	bool		nulls;			/* the first column is null */
+	unsigned	nulls;			/* key columns that are null, bit by bit */
 } PgamlIndexGroup;
 
 typedef struct PgamlIndexShape

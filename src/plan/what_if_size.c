@@ -37,6 +37,7 @@
 #define BRIN_PAGES_PER_RANGE	128	/* the server's default, which the planner assumes */
 #define MINMAX_VALUES	2		/* that BRIN stores per range */
 #define MAX_COMMON		1000	/* most common values looked at */
+#define MAX_GROUPS		4000	/* of keys found about equally often */
 #define SHORT_WIDTH		127		/* bytes that a value with a short header has at most */
 #define ENOUGH_WIDTHS	10		/* values that show how widths spread */
 #define IN_ORDER		0.99999 /* correlation of what follows the order of the table */
@@ -75,42 +76,50 @@ plan_table(Relation table)
 	return root;
 }
 
-/* Widths of values of varying length that statistics keep: the shape of what the mean hides. */
-static void
-add_widths(Values *values, HeapTuple stats, int kind, int most)
+/* As it is stored: statistics keep a value with a long header, tables with a short one where it fits. */
+static float
+stored_width(Datum value)
 {
-	AttStatsSlot slot;
+	struct varlena *pointer = (struct varlena *) DatumGetPointer(value);
 
-	if (most <= 0 || !get_attstatsslot(&slot, stats, kind, InvalidOid, ATTSTATSSLOT_VALUES))
-		return;
-	if (get_typlen(slot.valuetype) == -1)
-	{
-		int			n = Min(slot.nvalues, Min(most, PGAML_INDEX_WIDTHS - values->nwidths));
-
-		for (int i = 0; i < n; i++)
-		{
-			Datum		value = slot.values[(int64) i * slot.nvalues / n];
-			Size		width = VARSIZE_ANY(DatumGetPointer(value));
-
-			/* Kept with a long header, stored with a short one. */
-			if (VARATT_IS_4B_U(DatumGetPointer(value)) && VARATT_CAN_MAKE_SHORT(DatumGetPointer(value)))
-				width = VARATT_CONVERTED_SHORT_SIZE(DatumGetPointer(value));
-			values->widths[values->nwidths++] = width;
-		}
-	}
-	free_attstatsslot(&slot);
+	if (VARATT_IS_4B_U(pointer) && VARATT_CAN_MAKE_SHORT(pointer))
+		return VARATT_CONVERTED_SHORT_SIZE(pointer);
+	return VARSIZE_ANY(pointer);
 }
 
 static void
+add_width(Values *values, Datum value, double times)
+{
+	for (int i = 0; i < times && values->nwidths < PGAML_INDEX_WIDTHS; i++)
+		values->widths[values->nwidths++] = stored_width(value);
+}
+
+/*
+ * Widths of values of varying length that statistics keep, each as often as it
+ * is found: the spread that the mean hides.
+ */
+static void
 read_widths(Values *values, HeapTuple stats)
 {
-	double		common = 0.0;
+	AttStatsSlot slot;
+	double		scale = PGAML_INDEX_WIDTHS / Max(1.0 - values->null_frac, 1e-6);
 
-	for (int i = 0; i < values->ncommon; i++)
-		common += values->common[i];
-	common /= Max(1.0 - values->null_frac, 1e-6);
-	add_widths(values, stats, STATISTIC_KIND_MCV, (int) rint(Min(common, 1.0) * PGAML_INDEX_WIDTHS));
-	add_widths(values, stats, STATISTIC_KIND_HISTOGRAM, PGAML_INDEX_WIDTHS - values->nwidths);
+	if (get_attstatsslot(&slot, stats, STATISTIC_KIND_MCV, InvalidOid, ATTSTATSSLOT_VALUES))
+	{
+		if (get_typlen(slot.valuetype) == -1)
+			for (int i = 0; i < Min(slot.nvalues, values->ncommon); i++)
+				add_width(values, slot.values[i], rint(values->common[i] * scale));
+		free_attstatsslot(&slot);
+	}
+	if (get_attstatsslot(&slot, stats, STATISTIC_KIND_HISTOGRAM, InvalidOid, ATTSTATSSLOT_VALUES))
+	{
+		int			n = Min(slot.nvalues, PGAML_INDEX_WIDTHS - values->nwidths);
+
+		if (get_typlen(slot.valuetype) == -1)
+			for (int i = 0; i < n; i++)
+				add_width(values, slot.values[(int64) i * slot.nvalues / n], 1.0);
+		free_attstatsslot(&slot);
+	}
 }
 
 static void
@@ -222,29 +231,48 @@ group_values(const Values *values, double rows, PgamlIndexGroup *groups)
 	int			n = 0;
 
 	if (rows - left >= 1.0)
-		groups[n++] = (PgamlIndexGroup) {1.0, rows - left, true};
+		groups[n++] = (PgamlIndexGroup) {1.0, rows - left, 1};
 	for (int i = 0; i < values->ncommon && left >= 1.0; i++)
 	{
 		double		common = Max(Min(values->common[i] * rows, left), 1.0);
 
-		groups[n++] = (PgamlIndexGroup) {1.0, common, false};
+		groups[n++] = (PgamlIndexGroup) {1.0, common, 0};
 		left -= common;
 	}
 	if (left >= 1.0)
 	{
 		others = Min(Max(others, 1.0), left);
-		groups[n++] = (PgamlIndexGroup) {others, left / others, false};
+		groups[n++] = (PgamlIndexGroup) {others, left / others, 0};
+	}
+	return n;
+}
+
+/* Keys when one more column joins: those in which it is null go apart. */
+static int
+split_nulls(PgamlIndexGroup *groups, int n, double null_frac, int column)
+{
+	int			before = n;
+
+	for (int i = 0; i < before && n < MAX_GROUPS; i++)
+	{
+		PgamlIndexGroup *group = &groups[i];
+		double		nulls = group->rows * null_frac;
+
+		if (nulls < 1.0 || group->rows - nulls < 1.0)
+			continue;
+		groups[n++] = (PgamlIndexGroup) {group->keys, nulls, group->nulls | 1u << column};
+		group->rows -= nulls;
 	}
 	return n;
 }
 
 /*
- * Keys when one more column joins: each splits into as many as its rows, drawn
- * at random, would hit.  together: how many there are in all, if that is
- * known, else 0.
+ * Each key splits into as many as its rows, drawn at random, would hit.  rows:
+ * in which the new column is not null; together: how many keys there are in
+ * all, if that is known, else 0.
  */
 static double
-split_groups(PgamlIndexGroup *groups, int n, double next, double all, double together)
+split_groups(PgamlIndexGroup *groups, int n, double next, double rows, int column, double together)
 {
 	double		sum = 0.0;
 	double		factor = 1.0;
@@ -255,9 +283,9 @@ split_groups(PgamlIndexGroup *groups, int n, double next, double all, double tog
 		for (int i = 0; i < n; i++)
 		{
 			PgamlIndexGroup *group = &groups[i];
-			double		parts = distinct_among(next, group->rows, all) * factor;
+			double		parts = distinct_among(next, group->rows, rows) * factor;
 
-			parts = Max(Min(parts, group->rows), 1.0);
+			parts = group->nulls >> column & 1 ? 1.0 : Max(Min(parts, group->rows), 1.0);
 			sum += group->keys * parts;
 			if (pass == 1)
 			{
@@ -311,12 +339,14 @@ describe_column(PlannerInfo *root, const MadeUpIndex *index, const MadeUpLeaf *l
 {
 	double		all = root->simple_rel_array[1]->tuples;
 	Values		values = values_of(root, expr);
+	double		not_null;
 
 	if (values.distinct < 0.0)
 		values = values_of_columns(root, expr, all);
-	values.distinct = Max(distinct_among(values.distinct, leaf->tuples, all), 1.0);
+	not_null = all * (1.0 - values.null_frac);
 	if (never_null(leaf, expr))
 		values.null_frac = 0.0;
+	values.distinct = Max(distinct_among(values.distinct, leaf->tuples * (1.0 - values.null_frac), not_null), 1.0);
 	set_widths(index, i, expr, &values, column);
 	column->null_frac = Min(Max(values.null_frac, 0.0), 1.0);
 	return values;
@@ -343,8 +373,9 @@ combinations_known(PlannerInfo *root)
  */
 static double
 join_column(PlannerInfo *root, const MadeUpLeaf *leaf, List *exprs, double before, const Values *next, bool in_order,
-			PgamlIndexGroup *groups, int ngroups)
+			PgamlIndexShape *shape, PgamlIndexGroup *groups)
 {
+	int			column = list_length(exprs) - 1;
 	double		all = root->simple_rel_array[1]->tuples;
 	double		together = 0.0;
 
@@ -352,7 +383,9 @@ join_column(PlannerInfo *root, const MadeUpLeaf *leaf, List *exprs, double befor
 		together = distinct_among(estimate_num_groups(root, exprs, all, NULL, NULL), leaf->tuples, all);
 	else if (in_order)
 		together = before + next->distinct;
-	together = split_groups(groups, ngroups, next->distinct, leaf->tuples, together);
+	shape->ngroups = split_nulls(groups, shape->ngroups, next->null_frac, column);
+	together = split_groups(groups, shape->ngroups, next->distinct, leaf->tuples * (1.0 - next->null_frac), column,
+							together);
 	return Max(Min(together, leaf->tuples), 1.0);
 }
 
@@ -397,7 +430,7 @@ describe_columns(PlannerInfo *root, const MadeUpIndex *index, const MadeUpLeaf *
 			distinct = values.distinct;
 		}
 		else
-			distinct = join_column(root, leaf, exprs, distinct, &values, in_order, groups, shape->ngroups);
+			distinct = join_column(root, leaf, exprs, distinct, &values, in_order, shape, groups);
 		shape->columns[i].distinct = distinct;
 	}
 }
@@ -440,7 +473,7 @@ pgaml_made_up_size(const MadeUpIndex *index, MadeUpLeaf *leaf, Relation table)
 	shape.fillfactor = index->fillfactor;
 	shape.deduplicate = index->deduplicate;
 	shape.block_size = BLCKSZ;
-	shape.groups = palloc(sizeof(PgamlIndexGroup) * (MAX_COMMON + 2));
+	shape.groups = palloc(sizeof(PgamlIndexGroup) * MAX_GROUPS);
 	describe_columns(root, index, leaf, table, &shape, (PgamlIndexGroup *) shape.groups);
 	size = size_of(index, &shape, RelationGetNumberOfBlocks(table));
 	leaf->pages = (BlockNumber) Min(Max(size.pages, 1.0), (double) MaxBlockNumber);

@@ -1,0 +1,106 @@
+-- (kind, index, statement): a statement that might use the index.
+CREATE TABLE pairs (id serial, kind text, index text, query text);
+INSERT INTO pairs (kind, index, query)
+SELECT kind, index, query FROM (VALUES
+	-- one column, every shape of use
+	('single', 'even (thousand)', array['SELECT * FROM even WHERE thousand = 17', 'SELECT count(*) FROM even WHERE thousand < 40',
+		'SELECT * FROM even WHERE thousand IN (1, 5, 900)', 'SELECT * FROM even ORDER BY thousand LIMIT 20', 'SELECT max(thousand) FROM even',
+		'SELECT thousand, count(*) FROM even GROUP BY thousand', 'SELECT sum(amount) FROM even WHERE thousand BETWEEN 100 AND 300']),
+	('single', 'even (big)', array['SELECT * FROM even WHERE big = 12345', 'SELECT * FROM even WHERE big > 990000000', 'SELECT * FROM even ORDER BY big LIMIT 100',
+		'SELECT count(*) FROM even WHERE big < 500000000']),
+	('single', 'even (name)', array['SELECT * FROM even WHERE name = ''c4ca4238a0b923820dcc509a6f75849b''', 'SELECT name FROM even ORDER BY name LIMIT 10',
+		'SELECT count(*) FROM even WHERE name > ''f''', 'SELECT name FROM even WHERE name BETWEEN ''a'' AND ''b''']),
+	('single', 'even (amount)', array['SELECT * FROM even WHERE amount = 77.5', 'SELECT count(amount) FROM even WHERE amount > 90000', 'SELECT * FROM even WHERE amount BETWEEN 500 AND 520']),
+	('single', 'even (at)', array['SELECT * FROM even WHERE at > ''2025-05-01''', 'SELECT count(*) FROM even WHERE at BETWEEN ''2025-02-01'' AND ''2025-02-02''', 'SELECT * FROM even ORDER BY at LIMIT 50']),
+	('single', 'even (ten)', array['SELECT count(*) FROM even WHERE ten = 3', 'SELECT ten, count(*) FROM even GROUP BY ten', 'SELECT * FROM even WHERE ten = 99']),
+	('single', 'wide (k)', array['SELECT * FROM wide WHERE k = 5', 'SELECT count(*) FROM wide WHERE k < 500', 'SELECT payload FROM wide WHERE k BETWEEN 10 AND 20']),
+	('single', 'wide (label)', array['SELECT * FROM wide WHERE label = ''c4ca4238a0b923820dcc509a6f75849b''', 'SELECT count(DISTINCT label) FROM wide']),
+	('single', 'wide (id)', array['SELECT id FROM wide WHERE id < 5000', 'SELECT * FROM wide WHERE id = 77', 'SELECT count(id) FROM wide']),
+	-- skew
+	('skewed', 'skew (zipf)', array['SELECT * FROM skew WHERE zipf = 1', 'SELECT * FROM skew WHERE zipf = 7000', 'SELECT count(*) FROM skew WHERE zipf < 10', 'SELECT count(*) FROM skew WHERE zipf > 4000']),
+	('skewed', 'skew (power)', array['SELECT * FROM skew WHERE power = 900', 'SELECT count(*) FROM skew WHERE power = 0', 'SELECT * FROM skew WHERE power > 950 ORDER BY power']),
+	('skewed', 'skew (status)', array['SELECT count(*) FROM skew WHERE status = ''new''', 'SELECT count(*) FROM skew WHERE status = ''done''', 'SELECT * FROM skew WHERE status = ''none''']),
+	('skewed', 'skew (code)', array['SELECT * FROM skew WHERE code = ''xxx17''', 'SELECT count(*) FROM skew WHERE code > ''xxxxxx''', 'SELECT code FROM skew ORDER BY code LIMIT 10']),
+	-- in the order of the table
+	('correlated', 'correlated (a)', array['SELECT * FROM correlated WHERE a = 77', 'SELECT * FROM correlated WHERE a < 200', 'SELECT sum(other) FROM correlated WHERE a BETWEEN 100 AND 900']),
+	('correlated', 'correlated (noisy)', array['SELECT * FROM correlated WHERE noisy = 77', 'SELECT * FROM correlated WHERE noisy < 200']),
+	('correlated', 'correlated (day)', array['SELECT * FROM correlated WHERE day = ''2020-03-01''', 'SELECT count(*) FROM correlated WHERE day > ''2020-06-01''']),
+	('correlated', 'correlated (id)', array['SELECT * FROM correlated WHERE id BETWEEN 100 AND 9000', 'SELECT * FROM correlated ORDER BY id LIMIT 10', 'SELECT * FROM correlated x JOIN small s ON x.id = s.id']),
+	-- nulls
+	('nulls', 'sparse (tenth)', array['SELECT * FROM sparse WHERE tenth = 70', 'SELECT count(*) FROM sparse WHERE tenth IS NOT NULL', 'SELECT * FROM sparse WHERE tenth < 3000', 'SELECT * FROM sparse ORDER BY tenth LIMIT 5']),
+	('nulls', 'sparse (hundredth)', array['SELECT * FROM sparse WHERE hundredth = 7', 'SELECT count(*) FROM sparse WHERE hundredth IS NULL', 'SELECT * FROM sparse WHERE hundredth IS NOT NULL']),
+	('nulls', 'sparse (half)', array['SELECT * FROM sparse WHERE half = ''c4ca4238a0b923820dcc509a6f75849b''', 'SELECT count(*) FROM sparse WHERE half IS NULL']),
+	('nulls', 'sparse (deleted_at)', array['SELECT count(*) FROM sparse WHERE deleted_at IS NULL', 'SELECT * FROM sparse WHERE deleted_at > now() - interval ''1 day''']),
+	-- several columns
+	('several columns', 'even (thousand, ten)', array['SELECT * FROM even WHERE thousand = 3 AND ten = 4', 'SELECT * FROM even WHERE thousand = 3 AND ten > 7', 'SELECT thousand, ten FROM even WHERE ten = 3',
+		'SELECT thousand, ten, count(*) FROM even GROUP BY thousand, ten', 'SELECT ten FROM even WHERE thousand < 50']),
+	('several columns', 'even (ten, at)', array['SELECT * FROM even WHERE ten = 3 AND at > ''2025-05-10''', 'SELECT at FROM even WHERE ten = 3 ORDER BY at LIMIT 10', 'SELECT * FROM even WHERE ten = 5 ORDER BY at LIMIT 10']),
+	('several columns', 'skew (status, id)', array['SELECT id FROM skew WHERE status = ''new'' ORDER BY id LIMIT 10', 'SELECT count(*) FROM skew WHERE status = ''new'' AND id > 100000', 'SELECT count(*) FROM skew WHERE status = ''open''']),
+	('several columns', 'correlated (a, b)', array['SELECT * FROM correlated WHERE a = 50 AND b = 5', 'SELECT count(*) FROM correlated WHERE a < 90', 'SELECT a, b FROM correlated ORDER BY a, b LIMIT 100']),
+	('several columns', 'sparse (most, tenth)', array['SELECT * FROM sparse WHERE most = 3 AND tenth < 5000', 'SELECT most, tenth FROM sparse WHERE most = 3', 'SELECT count(*) FROM sparse WHERE most IS NULL']),
+	('several columns', 'wide (label, k)', array['SELECT label, k FROM wide WHERE label < ''3''', 'SELECT * FROM wide WHERE label = ''x'' AND k > 3']),
+	-- descending
+	('descending', 'even (at DESC)', array['SELECT * FROM even ORDER BY at DESC LIMIT 10', 'SELECT * FROM even WHERE at > ''2025-05-10''', 'SELECT at FROM even ORDER BY at LIMIT 10']),
+	('descending', 'even (ten, id DESC)', array['SELECT * FROM even WHERE ten = 3 ORDER BY id DESC LIMIT 7', 'SELECT ten, id FROM even ORDER BY ten, id DESC LIMIT 100', 'SELECT ten, id FROM even ORDER BY ten DESC, id LIMIT 100']),
+	('descending', 'sparse (tenth DESC NULLS LAST)', array['SELECT * FROM sparse ORDER BY tenth DESC NULLS LAST LIMIT 10', 'SELECT count(*) FROM sparse WHERE tenth > 199000']),
+	-- included columns
+	('include', 'even (thousand) INCLUDE (amount)', array['SELECT amount FROM even WHERE thousand = 5', 'SELECT sum(amount) FROM even WHERE thousand < 100', 'SELECT thousand, max(amount) FROM even GROUP BY thousand']),
+	('include', 'even (id) INCLUDE (name)', array['SELECT name FROM even WHERE id BETWEEN 100 AND 2000', 'SELECT count(name) FROM even']),
+	('include', 'sparse (id) INCLUDE (half, tenth)', array['SELECT half FROM sparse WHERE id < 1000', 'SELECT count(half) FROM sparse WHERE id < 50000']),
+	('include', 'wide (k) INCLUDE (payload)', array['SELECT payload FROM wide WHERE k = 7', 'SELECT count(payload) FROM wide WHERE k < 500']),
+	-- partial
+	('partial', 'even (id) WHERE ten = 3', array['SELECT * FROM even WHERE ten = 3 AND id < 1000', 'SELECT id FROM even WHERE ten = 3', 'SELECT count(*) FROM even WHERE ten = 3 AND id > 1000']),
+	('partial', 'skew (id) WHERE status = ''new''', array['SELECT id FROM skew WHERE status = ''new'' ORDER BY id LIMIT 10', 'SELECT count(*) FROM skew WHERE status = ''new''', 'SELECT * FROM skew WHERE status = ''new'' AND id < 500']),
+	('partial', 'skew (zipf) WHERE status <> ''done''', array['SELECT count(*) FROM skew WHERE status <> ''done'' AND zipf = 3', 'SELECT zipf FROM skew WHERE status <> ''done'' AND zipf > 5000']),
+	('partial', 'sparse (id) WHERE deleted_at IS NULL', array['SELECT id FROM sparse WHERE deleted_at IS NULL AND id < 900', 'SELECT count(*) FROM sparse WHERE deleted_at IS NULL']),
+	('partial', 'sparse (tenth) WHERE tenth IS NOT NULL', array['SELECT * FROM sparse WHERE tenth = 50', 'SELECT count(*) FROM sparse WHERE tenth IS NOT NULL', 'SELECT * FROM sparse WHERE tenth > 100000 ORDER BY tenth LIMIT 10']),
+	('partial', 'sparse (deleted_at) WHERE deleted_at IS NOT NULL', array['SELECT * FROM sparse WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 10', 'SELECT count(*) FROM sparse WHERE deleted_at < now()']),
+	('partial', 'even (name) WHERE flag', array['SELECT * FROM even WHERE flag AND name = ''x''', 'SELECT name FROM even WHERE flag AND name < ''1''']),
+	-- expressions
+	('expression', 'even (lower(name))', array['SELECT * FROM even WHERE lower(name) = ''x''', 'SELECT * FROM even WHERE lower(name) < ''1''', 'SELECT lower(name) FROM even ORDER BY lower(name) LIMIT 10']),
+	('expression', 'even ((thousand % 10))', array['SELECT * FROM even WHERE thousand % 10 = 3', 'SELECT count(*) FROM even WHERE thousand % 10 > 8']),
+	('expression', 'even ((amount * 2), ten)', array['SELECT * FROM even WHERE amount * 2 = 30', 'SELECT * FROM even WHERE amount * 2 < 30 AND ten = 3']),
+	('expression', 'skew ((code || status))', array['SELECT * FROM skew WHERE code || status = ''x''', 'SELECT count(*) FROM skew WHERE code || status > ''y''']),
+	('expression', 'skew ((zipf IS NULL))', array['SELECT * FROM skew WHERE (zipf IS NULL) = true']),
+	('expression', 'wide ((tags[1]))', array['SELECT * FROM wide WHERE tags[1] = 3', 'SELECT id FROM wide WHERE tags[1] < 2']),
+	-- other parameters
+	('parameters', 'even (id) WITH (fillfactor = 60)', array['SELECT id FROM even WHERE id < 50000', 'SELECT count(*) FROM even']),
+	('parameters', 'even (thousand) WITH (deduplicate_items = off)', array['SELECT count(*) FROM even WHERE thousand < 100', 'SELECT thousand FROM even WHERE thousand = 3']),
+	('parameters', 'even (name COLLATE "C")', array['SELECT * FROM even WHERE name COLLATE "C" < ''01''', 'SELECT * FROM even WHERE name LIKE ''abc%''']),
+	('parameters', 'even (name text_pattern_ops)', array['SELECT * FROM even WHERE name LIKE ''abc%''', 'SELECT count(*) FROM even WHERE name LIKE ''a%''']),
+	-- small tables
+	('small', 'small (id)', array['SELECT * FROM small WHERE id = 5', 'SELECT s.name FROM small s JOIN even e ON e.id = s.id WHERE e.ten = 3', 'SELECT * FROM small ORDER BY id']),
+	('small', 'thousand (id)', array['SELECT * FROM thousand WHERE id = 5', 'SELECT * FROM thousand WHERE id < 100', 'SELECT * FROM thousand t JOIN even e ON e.id = t.id']),
+	('small', 'thousand (name)', array['SELECT * FROM thousand WHERE name = ''name 7''', 'SELECT name FROM thousand ORDER BY name LIMIT 3']),
+	('small', 'thousand (k)', array['SELECT * FROM thousand WHERE k = 3', 'SELECT k FROM thousand WHERE k = 3', 'SELECT max(k) FROM thousand']),
+	-- orders and lines
+	('orders and lines', 'orders (customer)', array['SELECT * FROM orders WHERE customer = 77', 'SELECT c.name, sum(o.total) FROM customers c JOIN orders o ON o.customer = c.id WHERE c.nation = 3 GROUP BY c.name',
+		'SELECT * FROM customers c WHERE NOT EXISTS (SELECT 1 FROM orders o WHERE o.customer = c.id)', 'SELECT c.id, (SELECT max(total) FROM orders o WHERE o.customer = c.id) FROM customers c WHERE c.nation = 4']),
+	('orders and lines', 'orders (ordered)', array['SELECT count(*) FROM orders WHERE ordered >= ''1998-01-01''', 'SELECT * FROM orders WHERE ordered = ''1995-05-05''', 'SELECT priority, count(*) FROM orders WHERE ordered >= ''1993-07-01'' AND ordered < ''1993-10-01'' GROUP BY priority']),
+	('orders and lines', 'orders (customer, ordered)', array['SELECT * FROM orders WHERE customer = 7 ORDER BY ordered DESC LIMIT 3', 'SELECT customer, max(ordered) FROM orders GROUP BY customer']),
+	('orders and lines', 'customers (nation)', array['SELECT * FROM customers WHERE nation = 3', 'SELECT c.segment, sum(o.total) FROM customers c JOIN orders o ON o.customer = c.id WHERE c.nation = 3 GROUP BY 1']),
+	('orders and lines', 'customers (segment)', array['SELECT o.id, sum(l.price) FROM customers c JOIN orders o ON o.customer = c.id JOIN lines l ON l.order_id = o.id WHERE c.segment = ''BUILDING'' AND o.ordered < ''1992-03-15'' GROUP BY o.id ORDER BY 2 DESC LIMIT 10']),
+	('orders and lines', 'lines (order_id)', array['SELECT * FROM lines WHERE order_id = 99', 'SELECT o.id, sum(l.price) FROM orders o JOIN lines l ON l.order_id = o.id WHERE o.customer = 9 GROUP BY o.id',
+		'SELECT o.priority, count(*) FROM orders o WHERE o.ordered >= ''1993-07-01'' AND o.ordered < ''1993-08-01'' AND EXISTS (SELECT 1 FROM lines l WHERE l.order_id = o.id AND l.shipped > o.ordered + 30) GROUP BY 1',
+		'SELECT order_id, count(*) FROM lines GROUP BY order_id HAVING sum(quantity) > 150']),
+	('orders and lines', 'lines (shipped)', array['SELECT sum(price * discount) FROM lines WHERE shipped >= ''1994-01-01'' AND shipped < ''1995-01-01'' AND discount BETWEEN 0.05 AND 0.07 AND quantity < 24',
+		'SELECT mode, count(*) FROM lines WHERE shipped > ''1998-08-01'' GROUP BY mode', 'SELECT max(shipped) FROM lines']),
+	('orders and lines', 'lines (shipped, discount, quantity) INCLUDE (price)', array['SELECT sum(price * discount) FROM lines WHERE shipped >= ''1994-01-01'' AND shipped < ''1995-01-01'' AND discount BETWEEN 0.05 AND 0.07 AND quantity < 24',
+		'SELECT sum(price) FROM lines WHERE shipped = ''1994-03-01''']),
+	('orders and lines', 'lines (part, supplier)', array['SELECT * FROM lines WHERE part = 77 AND supplier = 3', 'SELECT avg(quantity) FROM lines WHERE part = 88', 'SELECT supplier, count(*) FROM lines WHERE part < 100 GROUP BY supplier']),
+	('orders and lines', 'lines (mode)', array['SELECT count(*) FROM lines WHERE mode = ''AIR''', 'SELECT * FROM lines WHERE mode = ''BOAT''']),
+	-- partitions
+	('partitions', 'measures (sensor)', array['SELECT * FROM measures WHERE sensor = 77', 'SELECT count(*) FROM measures WHERE sensor < 10', 'SELECT avg(value) FROM measures WHERE sensor = 5 AND at < ''2025-02-10''']),
+	('partitions', 'measures (at, sensor)', array['SELECT * FROM measures WHERE at = ''2025-03-03'' AND sensor = 7', 'SELECT sensor FROM measures WHERE at = ''2025-01-07''', 'SELECT * FROM measures ORDER BY at, sensor LIMIT 10']),
+	('partitions', 'measures_3 (id)', array['SELECT * FROM measures WHERE id = 77', 'SELECT * FROM measures_3 WHERE id < 500']),
+	-- other access methods
+	('hash', 'even USING hash (id)', array['SELECT * FROM even WHERE id = 7', 'SELECT * FROM small s JOIN even e ON e.id = s.k']),
+	('hash', 'even USING hash (name)', array['SELECT * FROM even WHERE name = ''x''', 'SELECT * FROM even WHERE name IN (''a'', ''b'')']),
+	('hash', 'skew USING hash (zipf)', array['SELECT * FROM skew WHERE zipf = 4000', 'SELECT * FROM skew WHERE zipf = 1']),
+	('hash', 'lines USING hash (part)', array['SELECT * FROM lines WHERE part = 7', 'SELECT count(*) FROM lines l JOIN thousand t ON l.part = t.id']),
+	('brin', 'even USING brin (at)', array['SELECT * FROM even WHERE at BETWEEN ''2025-02-01'' AND ''2025-02-02''', 'SELECT count(*) FROM even WHERE at > ''2025-04-01''']),
+	('brin', 'correlated USING brin (a, day)', array['SELECT * FROM correlated WHERE a = 5', 'SELECT * FROM correlated WHERE day = ''2020-03-01''']),
+	('brin', 'orders USING brin (ordered)', array['SELECT * FROM orders WHERE ordered = ''1995-05-05''']),
+	('gist', 'places USING gist (at)', array['SELECT * FROM places WHERE at <@ box ''(10,10),(30,30)''', 'SELECT id FROM places ORDER BY at <-> point ''(5,5)'' LIMIT 10', 'SELECT at FROM places WHERE at <@ box ''(0,0),(500,500)''']),
+	('gist', 'places USING gist (span)', array['SELECT * FROM places WHERE span @> 700', 'SELECT count(*) FROM places WHERE span && int4range(100, 900)'])
+) v (kind, index, queries), unnest(queries) query;
