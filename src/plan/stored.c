@@ -98,7 +98,13 @@ read_run(HeapTuple tuple, Run *run)
 	run->search_path = text_at(tuple, 6);
 	run->ntypes = pgaml_row_array(tuple, SPI_tuptable->tupdesc, 7, OIDOID, &types);
 	run->types = palloc(sizeof(Oid) * (run->ntypes + 1));
-	memcpy(run->types, types != NULL ? types : run->types, sizeof(Oid) * run->ntypes);
+	for (int i = 0; i < run->ntypes; i++)
+	{
+		Oid			type = ((Oid *) types)[i];
+
+		/* It may have been dropped since. */
+		run->types[i] = SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type)) ? type : InvalidOid;
+	}
 }
 
 static void
@@ -160,6 +166,16 @@ superuser_allowed(bool named)
 		(context & (SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION)) == 0;
 }
 
+/* Was it seen by the collector only, while capture saw more of the same role? */
+static bool
+is_outdone(const Statement *statement, const Run *run)
+{
+	for (int i = 0; i < statement->nruns && !run->captured; i++)
+		if (statement->runs[i].captured && statement->runs[i].userid == run->userid)
+			return true;
+	return false;
+}
+
 /* Why the statement is not planned as it was run here; NULL: it may be. */
 static const char *
 refusal(const Run *run, bool superusers)
@@ -190,17 +206,21 @@ choose_run(const Statement *statement, Oid caller, bool superusers, const char *
 {
 	const Run  *best = NULL;
 
-	*problem = "it is not known who ran it";
+	*problem = NULL;
 	for (int i = 0; i < statement->nruns; i++)
 	{
 		const Run  *run = &statement->runs[i];
 		const char *why = refusal(run, superusers);
 
+		if (is_outdone(statement, run))
+			continue;
 		if (why == NULL && (best == NULL || is_better(run, best, caller)))
 			best = run;
-		else if (why != NULL && (i == 0 || best == NULL))
+		else if (why != NULL && *problem == NULL)
 			*problem = why;
 	}
+	if (statement->nruns == 0)
+		*problem = "it is not known who ran it";
 	return best;
 }
 
