@@ -20,8 +20,10 @@
  * is judged once for each model: the newest prediction is marked as judged,
  * the others get their truth and are left out of accuracy and drift.
  *
- * An execution that takes longer than collect_interval may become known only
- * after a later, shorter one was taken for the truth.
+ * An execution that takes longer than collect_interval becomes known after
+ * later, shorter ones.  So what began after an execution that is still under
+ * way is not taken yet.  Of nested statements nobody can see that they are
+ * under way; there the later one may be taken for the truth.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -60,13 +62,17 @@ static const char match_executions[] =
 "   WHERE p.queryid = s.queryid AND p.actual_ms IS NULL AND p.plan_cost IS NULL AND p.predicted_at >= $1 "
 "   ORDER BY p.predicted_at LIMIT 1) p "
 " WHERE s.queryid > $3 AND p.predicted_at <= s.last_at ORDER BY s.queryid LIMIT $4), "
+"under_way AS MATERIALIZED ("
+" SELECT a.query_id, min(a.query_start) AS since FROM pg_catalog.pg_stat_activity a "
+" WHERE a.state = 'active' AND a.query_id <> 0 AND a.datname = current_database() GROUP BY 1), "
 "runs AS MATERIALIZED ("
 " SELECT w.queryid, e.began, e.ms, lag(e.began) OVER (PARTITION BY w.queryid ORDER BY e.began) AS previous "
 " FROM waiting w CROSS JOIN LATERAL ("
 "   SELECT s.sampled_at - s.execution_ms * interval '1 millisecond' AS began, s.execution_ms AS ms "
 "   FROM pganalytics.execution_samples s "
 "   WHERE s.queryid = w.queryid AND s.sampled_at >= w.since AND s.outcome = 'done') e "
-" WHERE e.began >= w.since), "
+" WHERE e.began >= w.since "
+"   AND NOT EXISTS (SELECT FROM under_way u WHERE u.query_id = w.queryid AND u.since < e.began)), "
 "truth AS ("
 " SELECT p.prediction_id, r.began AS moment, r.ms, "
 "  row_number() OVER (PARTITION BY r.queryid, r.began, p.model_id ORDER BY p.prediction_id DESC) = 1 AS newest "

@@ -84,6 +84,25 @@ is(value("SELECT count(*) FROM pganalytics.predictions WHERE prediction_id = $me
 $node->safe_psql('postgres', 'SELECT pg_advisory_xact_lock(7)');
 becomes('the next one is', "SELECT actual_ms < 1000 AND judged FROM pganalytics.predictions WHERE prediction_id = $meanwhile");
 
+# --- one that takes long is the truth, also when a later one ends before it ---
+$holder = $node->background_psql('postgres');
+$runner = $node->background_psql('postgres');
+$holder->query_safe('BEGIN; SELECT pg_advisory_xact_lock(8);');
+my $overtaken = predict($waiter, 1);
+$runner->query_until(qr/start/, "\\echo start\nSELECT pg_advisory_xact_lock(8);\n");
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'") or die 'nobody waits';
+my $before = value("SELECT count(*) FROM pganalytics.execution_samples WHERE queryid = $waiter");
+$node->safe_psql('postgres', 'SELECT pg_advisory_xact_lock(9)');
+becomes('the one that overtook it is stored', "SELECT count(*) > $before FROM pganalytics.execution_samples WHERE queryid = $waiter");
+pgaml_visited_again($node, 'postgres') for 1 .. 2;
+is(value("SELECT actual_ms IS NULL FROM pganalytics.predictions WHERE prediction_id = $overtaken"), 't', 'and is not taken');
+$holder->query_safe('COMMIT');
+$runner->quit;
+$holder->quit;
+becomes('the one that began first is the truth', "SELECT actual_ms = (SELECT max(execution_ms) FROM
+	(SELECT execution_ms FROM pganalytics.execution_samples WHERE queryid = $waiter ORDER BY sampled_at DESC LIMIT 2) e)
+	FROM pganalytics.predictions WHERE prediction_id = $overtaken");
+
 # --- executions that fail are nobody's truth; what waited too long is given up ---
 $node->safe_psql('postgres', "UPDATE pganalytics.predictions SET predicted_at = predicted_at - interval '8 days' WHERE prediction_id = $last");
 my $again = predict($queryid, 1);
