@@ -18,7 +18,7 @@
 
 #define GAIN			0.5
 #define MOST_DOWN		0.125	/* of the level, in one window */
-#define MOST_UP			1.5
+#define MOST_UP			2.0
 #define KEEP			0.9		/* weight of an older window beside the next one */
 #define LEAST_SHARE		1e-6	/* a smaller share is taken for this one */
 

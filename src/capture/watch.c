@@ -23,6 +23,7 @@
 static const int tracks_nothing = -1;
 static const bool *track_utility = NULL;
 static volatile uint8 no_backend;
+static bool leaving = false;
 
 PgamlHot	pgaml_hot = {
 	.until_timed = 1,
@@ -63,10 +64,14 @@ pgaml_watch_look_up(void)
 	pgaml_hot.track = ((struct config_enum *) track)->variable;
 }
 
-/* Leave nothing behind in shared memory. */
+/*
+ * Leave nothing behind in shared memory.  The transaction may be aborted after
+ * this: what is counted then is flushed at once.
+ */
 static void
 leave_backend(int code, Datum arg)
 {
+	leaving = true;
 	*pgaml_hot.active = 0;
 	pgaml_hot.active = &no_backend;
 	pgaml_capture_flush();
@@ -97,7 +102,7 @@ count_captured(void)
 {
 	pgaml_hot.executions++;
 	pgaml_hot.pending += FLUSH_SAMPLED;
-	if (pgaml_hot.pending >= PGAML_FLUSH_EVERY)
+	if (pgaml_hot.pending >= PGAML_FLUSH_EVERY || leaving)
 		pgaml_capture_flush();
 }
 

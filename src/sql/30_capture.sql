@@ -57,13 +57,9 @@ CREATE TABLE pganalytics.statement_recent (
 ) WITH (fillfactor = 60);
 COMMENT ON TABLE pganalytics.statement_recent IS 'the newest captured executions per statement, so that prediction reads one row';
 
-CREATE FUNCTION capture_counters(
-    OUT executions bigint, OUT samples bigint, OUT thinned bigint, OUT dropped bigint,
-    OUT errors bigint, OUT facts_skipped bigint,
-    OUT ring_size integer, OUT ring_used integer, OUT active_backends integer)
-    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
-    AS 'MODULE_PATHNAME', 'pgaml_capture_counters';
-REVOKE ALL ON FUNCTION capture_counters() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION capture_counters() TO pg_monitor;
-COMMENT ON FUNCTION capture_counters() IS
-    'what capture did since the server started: executions = samples + thinned + dropped + errors';
+CREATE FUNCTION capture_reset() RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'pgaml_capture_reset';
+REVOKE ALL ON FUNCTION capture_reset() FROM PUBLIC;
+COMMENT ON FUNCTION capture_reset() IS
+    'turns capture on again, for the whole server, after it was switched off because of errors of its own; was it off?';

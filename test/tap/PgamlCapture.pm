@@ -39,7 +39,7 @@ sub capture_begin
 {
 	my ($node, $database) = @_;
 
-	$node->poll_query_until($database, 'SELECT executions > 0 FROM capture_counters()')
+	$node->poll_query_until($database, 'SELECT executions > 0 FROM service_status()')
 	  or die 'capture did not begin';
 	$node->poll_query_until($database,
 		"SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'pganalytics_ml worker'
@@ -65,9 +65,9 @@ sub capture_set
 sub capture_counts
 {
 	my ($node) = @_;
-	my @names = qw(executions samples thinned dropped errors facts_skipped ring_size ring_used);
+	my @names = qw(executions samples thinned skipped dropped errors unfinished facts_skipped ring_size ring_used);
 	my @values = split /\|/,
-	  $node->safe_psql('postgres', 'SELECT ' . join(', ', @names) . ' FROM capture_counters()');
+	  $node->safe_psql('postgres', 'SELECT ' . join(', ', @names) . ' FROM service_status()');
 
 	return map { $names[$_] => $values[$_] } 0 .. $#names;
 }

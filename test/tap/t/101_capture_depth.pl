@@ -158,7 +158,7 @@ my %outcome = split /[|\n]/, value_of($node,
 is($outcome{error}, 2, 'two executions failed, one of them caught by its caller');
 
 my %counts = capture_counts($node);
-is($counts{executions}, $counts{samples} + $counts{thinned} + $counts{dropped} + $counts{errors},
+is($counts{executions}, $counts{samples} + $counts{thinned} + $counts{dropped} + $counts{errors} + $counts{unfinished},
 	'executions add up');
 is($counts{errors}, 0, 'no internal errors');
 is($counts{thinned}, 0, 'nothing is thinned with overhead_budget = 1');

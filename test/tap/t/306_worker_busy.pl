@@ -18,7 +18,7 @@ my $session = $node->background_psql('postgres');
 $session->query_safe('BEGIN; SELECT FROM collect_statements()');
 $node->safe_psql('postgres', 'SELECT max(id) FROM item');
 $node->wait_for_log(qr/could not store captured executions in database "postgres": canceling statement due to lock timeout/, $log);
-is($node->safe_psql('postgres', 'SELECT count(*) > 0 FROM capture_counters() WHERE ring_used > 0'),
+is($node->safe_psql('postgres', 'SELECT count(*) > 0 FROM service_status() WHERE ring_used > 0'),
 	't', 'what was captured waits where it is');
 $session->query_safe('COMMIT');
 $session->quit;

@@ -205,7 +205,7 @@ ok_as('app', 'UPDATE app.mode SET endless = false');
 ## It is no execution
 
 my $counted = q{SELECT (SELECT sum(calls) FROM pg_stat_statements WHERE query LIKE 'SELECT%app.mode%' OR query LIKE 'SELECT a.kind%'),
-	(SELECT count(*) FROM pganalytics.execution_samples WHERE queryid = } . $join . q{), executions FROM capture_counters();};
+	(SELECT count(*) FROM pganalytics.execution_samples WHERE queryid = } . $join . q{), executions FROM service_status();};
 my ($before, $executions) = ok_as('postgres', $counted) =~ /(.*)\|(\d+)$/;
 ok_as('app', "SELECT explain_stored($join), explain_stored($long) FROM generate_series(1, 10)");
 collect();
