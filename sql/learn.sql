@@ -139,7 +139,7 @@ SELECT queryid, source, predicted_execution_time_ms, reason FROM predict_query_e
 SELECT predict_query_time(123456789), predict_query_time(0), predict_query_time(NULL);
 SELECT queryid, predicted_execution_time_ms, source, reason FROM predict_query_execution(0);
 SELECT queryid, reason FROM predict_query_executions(ARRAY[5000000000, -1]);
-SELECT count(*) FROM predict_query_executions('{}');
+SELECT count(*) FROM predict_query_executions('{}'::bigint[]);
 SELECT count(*) FROM predict_query_executions(ARRAY[1, NULL]);
 SELECT count(*) FROM predict_query_executions((ARRAY[1, NULL])[1:1]);	-- has a bitmap of NULLs, and none
 SELECT count(*) FROM predict_query_executions(array_fill(1::bigint, ARRAY[1001]));
