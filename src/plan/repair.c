@@ -19,8 +19,8 @@
 #include "plan/repair_core.h"
 #include "plan/replan_internal.h"
 
-#define MAX_TRIES		80		/* brackets opened for one statement */
-#define MAX_SUSPECTS	8		/* parameters whose types are tried at one error */
+#define MAX_TRIES		120		/* brackets opened for one statement */
+#define MAX_SUSPECTS	16		/* parameters whose types are tried at one error */
 #define MAX_TEXT		(1024 * 1024)	/* bytes of a text that is repaired */
 #define MAX_PARAMETERS	4096	/* types of later ones are not tried */
 
@@ -159,22 +159,32 @@ byte_of(const char *text, const ErrorData *error)
 }
 
 /*
- * Try types for one parameter; the error of the try that got furthest replaces *error.
- * True: one got further than the error, or to the end (*error NULL).
+ * Is the new error another one?  Operands are analyzed before what takes
+ * them: an error among them is one that the try has made.
  */
 static bool
-try_types(Repair *repair, int param, ErrorData **error)
+is_progress(const Repair *repair, const ErrorData *error, const ErrorData *next, const RepairSpan *span)
 {
-	const char *text = repair->planning->text;
-	int			stuck_at = byte_of(text, *error);
+	int			position = byte_of(repair->planning->text, next);
 
+	if (repair->planning->understood || !is_about_types(next))
+		return true;
+	if (position == byte_of(repair->planning->text, error))
+		return false;
+	return position < span->from || position >= span->to;
+}
+
+/* Try types for one parameter.  True: one led to another error, or to none (*error NULL). */
+static bool
+try_types(Repair *repair, int param, const RepairSpan *span, ErrorData **error)
+{
 	for (int i = 0; i < lengthof(candidates) && repair->tries < MAX_TRIES; i++)
 	{
 		ErrorData  *next;
 
 		repair->types[param - 1] = candidates[i];
 		next = try(repair);
-		if (next == NULL || repair->planning->understood || byte_of(text, next) > stuck_at)
+		if (next == NULL || is_progress(repair, *error, next, span))
 		{
 			*error = next;
 			return true;
@@ -184,21 +194,21 @@ try_types(Repair *repair, int param, ErrorData **error)
 	return false;
 }
 
-/* Types for one of the parameters next to the error. */
+/* A type for one of the parameters next to the error, or for any other. */
 static bool
 repair_types(Repair *repair, ErrorData **error)
 {
 	int			suspects[MAX_SUSPECTS];
-	int			position = byte_of(repair->planning->text, *error);
+	RepairSpan	span;
 	int			n;
 
-	if (!is_about_types(*error) || position < 0 || repair->ntokens < 0)
+	if (!is_about_types(*error) || repair->ntokens < 0)
 		return false;
-	n = pgaml_repair_core_suspects(repair->planning->text, repair->tokens, repair->ntokens, position,
-								   suspects, MAX_SUSPECTS);
+	n = pgaml_repair_core_suspects(repair->planning->text, repair->tokens, repair->ntokens,
+								   byte_of(repair->planning->text, *error), suspects, MAX_SUSPECTS, &span);
 	for (int i = 0; i < n && repair->tries < MAX_TRIES; i++)
 		if (suspects[i] <= MAX_PARAMETERS && !OidIsValid(repair->types[suspects[i] - 1]) &&
-			try_types(repair, suspects[i], error))
+			try_types(repair, suspects[i], &span, error))
 			return true;
 	return false;
 }

@@ -430,19 +430,26 @@ write_cast(Writer *writer, const RepairToken *tokens, int type, int param, int b
 	write_string(writer, ")");
 }
 
-/* extract($n from x) becomes pg_catalog.extract($n , x); at is the parameter. */
+/* extract($n from x) becomes pg_catalog.extract($n , x); at is the parameter, or a word that becomes a string. */
 static bool
 is_extract(const char *text, const RepairToken *tokens, int n, int at)
 {
 	return at >= 2 && at + 1 < n && is(text, &tokens[at - 2], "extract") &&
-		is_char(text, &tokens[at - 1], '(') && is(text, &tokens[at + 1], "from");
+		is_char(text, &tokens[at - 1], '(') && is(text, &tokens[at + 1], "from") &&
+		text[tokens[at].start] != '"';
 }
 
 static void
 write_extract(Writer *writer, const RepairToken *tokens, int at)
 {
+	const char *quote = tokens[at].kind == REPAIR_WORD ? "'" : "";
+
 	write_until(writer, tokens[at - 2].start);
 	write_string(writer, "pg_catalog.");
+	write_until(writer, tokens[at].start);
+	write_string(writer, quote);
+	write_until(writer, token_end(&tokens[at]));
+	write_string(writer, quote);
 	write_until(writer, tokens[at + 1].start);
 	write_string(writer, ",");
 	writer->copied = token_end(&tokens[at + 1]);
@@ -458,14 +465,15 @@ pgaml_repair_core_literals(const char *text, const RepairToken *tokens, int n, c
 	{
 		int			type;
 
-		if (tokens[i].kind != REPAIR_PARAM)
-			continue;
-		if (is_extract(text, tokens, n, i))
+		if ((tokens[i].kind == REPAIR_PARAM || tokens[i].kind == REPAIR_WORD) &&
+			is_extract(text, tokens, n, i))
 		{
 			write_extract(&writer, tokens, i);
 			changed = true;
 			continue;
 		}
+		if (tokens[i].kind != REPAIR_PARAM)
+			continue;
 		type = type_start(text, tokens, i - 1);
 		if (type < 0 || tokens[type].start < writer.copied)
 			continue;
@@ -478,7 +486,7 @@ pgaml_repair_core_literals(const char *text, const RepairToken *tokens, int n, c
 	return changed;
 }
 
-/* ---- GROUP BY ---- */
+/* ---- GROUP BY, ORDER BY ---- */
 
 typedef struct Span
 {
@@ -486,58 +494,124 @@ typedef struct Span
 	int			to;				/* token behind */
 } Span;
 
-/* Is this token, outside of parentheses, behind the list that GROUP BY started? */
+typedef struct Items
+{
+	const char *text;
+	const RepairToken *tokens;
+	int			n;				/* tokens */
+	Span		items[MAX_GROUP_ITEMS];
+	int			nitems;
+} Items;
+
+/* Is this token, outside of parentheses, behind the list? */
 static bool
 ends_list(const char *text, const RepairToken *token)
 {
 	static const char *const words[] = {
-		"except", "fetch", "for", "having", "intersect", "limit", "offset", "order", "union", "window",
+		"except", "fetch", "for", "having", "intersect", "limit", "offset", "order", "range", "rows",
+		"union", "window",
 	};
 
 	return is_char(text, token, ';') || is_one_of(text, token, words, sizeof(words) / sizeof(words[0]));
 }
 
+/* Is it behind an item, and no part of it? */
 static bool
-has_param(const RepairToken *tokens, Span span)
+follows_item(const char *text, const RepairToken *token)
 {
-	for (int i = span.from; i < span.to; i++)
-		if (tokens[i].kind == REPAIR_PARAM)
-			return true;
-	return false;
+	static const char *const words[] = {"asc", "desc", "nulls", "using"};
+
+	return is_one_of(text, token, words, sizeof(words) / sizeof(words[0]));
 }
 
-/* Collect the items behind GROUP BY that hold a parameter and more; returns how many there are now. */
-static int
-add_items(const char *text, const RepairToken *tokens, int n, int at, Span *items, int nitems)
+/* Do only words stand here that make a set of groupings of what follows in parentheses? */
+static bool
+opens_grouping(const Items *all, Span words)
 {
-	Span		item = {at, at};
-	int			depth = 0;
+	static const char *const names[] = {"cube", "grouping", "rollup", "sets"};
 
-	for (;; item.to++)
+	for (int i = words.from; i < words.to; i++)
+		if (!is_one_of(all->text, &all->tokens[i], names, sizeof(names) / sizeof(names[0])))
+			return false;
+	return true;
+}
+
+/* Keep an item that holds a value and more. */
+static void
+add_item(Items *all, Span item)
+{
+	if (all->nitems == MAX_GROUP_ITEMS || item.to - item.from < 2)
+		return;
+	for (int i = item.from; i < item.to; i++)
 	{
-		bool		end = item.to >= n || (depth == 0 && (is_char(text, &tokens[item.to], ')') ||
-														  ends_list(text, &tokens[item.to])));
-
-		if (end || (depth == 0 && is_char(text, &tokens[item.to], ',')))
+		if (all->tokens[i].kind == REPAIR_PARAM || all->tokens[i].kind == REPAIR_LITERAL)
 		{
-			if (nitems < MAX_GROUP_ITEMS && item.to - item.from > 1 && has_param(tokens, item))
-				items[nitems++] = item;
-			item.from = item.to + 1;
+			all->items[all->nitems++] = item;
+			return;
 		}
-		if (end)
-			return nitems;
-		if (is_char(text, &tokens[item.to], '('))
-			depth++;
-		else if (is_char(text, &tokens[item.to], ')'))
-			depth--;
 	}
 }
 
-/* The same token, or two parameters. */
+/* Collect the items of the list that starts here; parentheses of groupings are looked through. */
+static void
+add_items(Items *all, int at)
+{
+	Span		item = {at, at};
+	int			depth = 0;
+	int			groupings = 0;
+	bool		skipping = false;	/* behind an item */
+
+	for (; item.to < all->n; item.to++)
+	{
+		const RepairToken *token = &all->tokens[item.to];
+		bool		closes = is_char(all->text, token, ')');
+
+		if (depth == 0 && (ends_list(all->text, token) || (closes && groupings == 0)))
+			break;
+		if (is_char(all->text, token, '(') && depth == 0 && opens_grouping(all, item))
+		{
+			groupings++;
+			item.from = item.to + 1;
+		}
+		else if (depth == 0 && (closes || is_char(all->text, token, ',')))
+		{
+			if (!skipping)
+				add_item(all, item);
+			groupings -= closes ? 1 : 0;
+			item.from = item.to + 1;
+			skipping = false;
+		}
+		else if (depth == 0 && !skipping && follows_item(all->text, token))
+		{
+			add_item(all, item);
+			skipping = true;
+		}
+		else if (is_char(all->text, token, '('))
+			depth++;
+		else if (closes)
+			depth--;
+	}
+	if (!skipping)
+		add_item(all, item);
+}
+
+/* Those of all lists that this word starts. */
+static void
+add_lists(Items *all, const char *word)
+{
+	for (int i = 0; i + 2 < all->n; i++)
+		if (is(all->text, &all->tokens[i], word) && is(all->text, &all->tokens[i + 1], "by"))
+			add_items(all, i + 2);
+}
+
+/* The same token, or two that constants may have become. */
 static bool
 alike(const char *text, const RepairToken *a, const RepairToken *b)
 {
-	if (a->kind == REPAIR_PARAM && b->kind == REPAIR_PARAM)
+	bool		a_value = a->kind == REPAIR_PARAM || a->kind == REPAIR_LITERAL;
+	bool		b_value = b->kind == REPAIR_PARAM || b->kind == REPAIR_LITERAL;
+
+	if (a_value && b_value && (a->kind == REPAIR_PARAM || b->kind == REPAIR_PARAM))
 		return true;
 	return a->length == b->length && a->kind == b->kind &&
 		memcmp(text + a->start, text + b->start, (size_t) a->length) == 0;
@@ -554,7 +628,7 @@ item_stands_at(const char *text, const RepairToken *tokens, int n, Span item, in
 	return true;
 }
 
-/* Write what equals the item at this token with the item's parameters; did that change any? */
+/* Write what equals the item at this token with the item's values; did that change any? */
 static bool
 write_item(Writer *writer, const RepairToken *tokens, Span item, int at)
 {
@@ -565,7 +639,9 @@ write_item(Writer *writer, const RepairToken *tokens, Span item, int at)
 	{
 		const RepairToken *old = &tokens[at + i - item.from];
 
-		if (tokens[i].kind != REPAIR_PARAM || number_of(text, &tokens[i]) == number_of(text, old) ||
+		if ((tokens[i].kind != REPAIR_PARAM && old->kind != REPAIR_PARAM) ||
+			(tokens[i].length == old->length &&
+			 memcmp(text + tokens[i].start, text + old->start, (size_t) old->length) == 0) ||
 			tokens[i].length > old->length + EXTRA_PER_TOKEN)
 			continue;
 		write_until(writer, old->start);
@@ -580,21 +656,19 @@ bool
 pgaml_repair_core_groups(const char *text, const RepairToken *tokens, int n, char *out)
 {
 	Writer		writer = {text, 0, out, 0};
-	Span		items[MAX_GROUP_ITEMS];
-	int			nitems = 0;
+	Items		all = {.text = text,.tokens = tokens,.n = n};
 	bool		changed = false;
 
-	for (int i = 0; i + 2 < n; i++)
-		if (is(text, &tokens[i], "group") && is(text, &tokens[i + 1], "by"))
-			nitems = add_items(text, tokens, n, i + 2, items, nitems);
+	add_lists(&all, "group");
+	add_lists(&all, "order");
 	for (int at = 0; at < n; at++)
 	{
-		for (int i = 0; i < nitems; i++)
+		for (int i = 0; i < all.nitems; i++)
 		{
-			if (!item_stands_at(text, tokens, n, items[i], at))
+			if (!item_stands_at(text, tokens, n, all.items[i], at))
 				continue;
-			changed = write_item(&writer, tokens, items[i], at) || changed;
-			at += items[i].to - items[i].from - 1;
+			changed = write_item(&writer, tokens, all.items[i], at) || changed;
+			at += all.items[i].to - all.items[i].from - 1;
 			break;
 		}
 	}
@@ -631,10 +705,10 @@ add_suspect(const char *text, const RepairToken *token, int *params, int n, int 
 	return n + 1;
 }
 
-/* Parameters from a token on in one direction, as far as its operand goes; what is in parentheses belongs to it. */
+/* Parameters from a token on in one direction, as far as its operand goes, which is *end. */
 static int
 walk_operand(const char *text, const RepairToken *tokens, int n, int at, int step,
-			 int *params, int found, int max)
+			 int *params, int found, int max, int *end)
 {
 	char		opens = step > 0 ? '(' : ')';
 	char		closes = step > 0 ? ')' : '(';
@@ -649,29 +723,53 @@ walk_operand(const char *text, const RepairToken *tokens, int n, int at, int ste
 		else if (is_char(text, &tokens[i], closes))
 			depth--;
 		found = add_suspect(text, &tokens[i], params, found, max);
+		*end = i;
 	}
+	return found;
+}
+
+/* The same around the token of an error: what it calls, or its operands. */
+static int
+walk_around(const char *text, const RepairToken *tokens, int n, int at, int *params, int max,
+			RepairSpan *span)
+{
+	int			first = at;
+	int			last = at;
+	int			found = 0;
+
+	if (at + 1 < n && tokens[at].kind == REPAIR_WORD && is_char(text, &tokens[at + 1], '('))
+	{
+		last = closing(text, tokens, n, at + 1);
+		last = last < n ? last : n - 1;
+		for (int i = at + 2; i < last; i++)
+			found = add_suspect(text, &tokens[i], params, found, max);
+	}
+	else
+	{
+		found = add_suspect(text, &tokens[at], params, found, max);
+		found = walk_operand(text, tokens, n, at + 1, 1, params, found, max, &last);
+		found = walk_operand(text, tokens, n, at - 1, -1, params, found, max, &first);
+	}
+	span->from = tokens[first].start;
+	span->to = token_end(&tokens[last]);
 	return found;
 }
 
 int
 pgaml_repair_core_suspects(const char *text, const RepairToken *tokens, int n, int position,
-						   int *params, int max)
+						   int *params, int max, RepairSpan *span)
 {
 	int			at = 0;
 	int			found = 0;
 
+	span->from = span->to = -1;
 	if (n <= 0)
 		return 0;
 	while (at + 1 < n && tokens[at + 1].start <= position)
 		at++;
-	if (at + 1 < n && tokens[at].kind == REPAIR_WORD && is_char(text, &tokens[at + 1], '('))
-	{
-		int			end = closing(text, tokens, n, at + 1);
-
-		for (int i = at + 2; i < end; i++)
-			found = add_suspect(text, &tokens[i], params, found, max);
-	}
-	found = add_suspect(text, &tokens[at], params, found, max);
-	found = walk_operand(text, tokens, n, at + 1, 1, params, found, max);
-	return walk_operand(text, tokens, n, at - 1, -1, params, found, max);
+	if (position >= 0)
+		found = walk_around(text, tokens, n, at, params, max, span);
+	for (int i = 0; i < n; i++)
+		found = add_suspect(text, &tokens[i], params, found, max);
+	return found;
 }

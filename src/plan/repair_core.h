@@ -42,17 +42,25 @@ extern size_t pgaml_repair_core_bound(const char *text, int ntokens);
 extern bool pgaml_repair_core_literals(const char *text, const RepairToken *tokens, int n, char *out);
 
 /*
- * Write the text so that what equals an item of GROUP BY, the numbers of
- * parameters apart, has the item's numbers.  False: nothing does.
+ * Write the text so that what equals an item of GROUP BY or ORDER BY, the
+ * numbers of parameters apart, has the item's numbers.  False: nothing does.
  */
 extern bool pgaml_repair_core_groups(const char *text, const RepairToken *tokens, int n, char *out);
 
+/* Bytes of the text in which operands of what an error complains of stand. */
+typedef struct RepairSpan
+{
+	int			from;
+	int			to;				/* byte behind */
+} RepairSpan;
+
 /*
  * Numbers of the parameters whose types may be to blame for an error at this
- * byte, the likeliest first: those in the call that starts there, then those
- * in the same comparison, by distance.  At most max; returns how many.
+ * byte (negative: unknown), the likeliest first: those in the call that starts
+ * there, those in the same comparison by distance, then all others.  At most
+ * max; returns how many.
  */
 extern int	pgaml_repair_core_suspects(const char *text, const RepairToken *tokens, int n,
-									   int position, int *params, int max);
+									   int position, int *params, int max, RepairSpan *span);
 
 #endif							/* PGAML_REPAIR_CORE_H */
