@@ -15,6 +15,7 @@
 #include "base/shmem.h"
 #include "features/spec.h"
 #include "predict/explain_line.h"
+#include "predict/guard.h"
 #include "registry/registry.h"
 #include "capture/capture.h"
 #include "worker/worker.h"
@@ -37,5 +38,6 @@ _PG_init(void)
 
 	pgaml_shmem_install();
 	pgaml_capture_install();
+	pgaml_guard_install();
 	pgaml_worker_install();
 }

@@ -11,6 +11,14 @@
 
 #include "datatype/timestamp.h"
 
+/* What the guard did because of a prediction. */
+typedef enum PgamlGuardDecision
+{
+	PGAML_DECISION_NONE,		/* it was not the guard's */
+	PGAML_DECISION_WARNED,
+	PGAML_DECISION_CANCELLED
+} PgamlGuardDecision;
+
 typedef struct PgamlPredictionRecord
 {
 	int64		prediction_id;	/* rises, also across restarts; see predict/log.c */
@@ -29,6 +37,8 @@ typedef struct PgamlPredictionRecord
 	int32		model_version;
 	Oid			dbid;
 	Oid			userid;			/* who asked */
+	float		limit_ms;		/* of the guard */
+	uint8		decision;		/* PgamlGuardDecision */
 	uint8		source;			/* MlSource */
 	uint8		group;			/* MlIntervalGroup */
 	bool		in_range;

@@ -98,6 +98,12 @@ init_shared(void)
 	pg_atomic_init_u64(&pgaml_shared->cpu_ns, 0);
 	pg_atomic_init_u64(&pgaml_shared->budget_due, 0);
 	pg_atomic_init_u32(&pgaml_shared->budget_taken, 0);
+	pg_atomic_init_u64(&pgaml_shared->guard.checked, 0);
+	pg_atomic_init_u64(&pgaml_shared->guard.warned, 0);
+	pg_atomic_init_u64(&pgaml_shared->guard.repeated, 0);
+	pg_atomic_init_u64(&pgaml_shared->guard.cancelled, 0);
+	for (int i = 0; i < PGAML_OPEN_COUNT; i++)
+		pg_atomic_init_u64(&pgaml_shared->guard.open[i], 0);
 	pgaml_budget_init(&pgaml_shared->budget);
 }
 

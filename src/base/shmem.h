@@ -26,6 +26,7 @@
 
 #include "base/bag.h"
 #include "base/budget_core.h"
+#include "base/guard.h"
 #include "base/prediction.h"
 #include "base/repeat.h"
 #include "base/sample.h"
@@ -168,6 +169,7 @@ typedef struct PgamlShared
 	pg_atomic_uint64 cpu_ns;	/* CPU time of the backends, likewise */
 	pg_atomic_uint64 budget_due;	/* value of cpu_ns at which the level is set again */
 	pg_atomic_uint32 budget_taken;	/* 1 while a backend sets it: capture/budget.c */
+	PgamlGuardCounters guard;
 	PgamlBudget budget;			/* owned by whoever set budget_taken to 1, like the next */
 	PgamlSpending budget_until; /* the counters when the last window ended */
 } PgamlShared;

@@ -175,6 +175,7 @@ typedef struct MlForecast
 	MlIntervalGroup group;		/* of the interval */
 	bool		calibrated;		/* else the interval is parametric */
 	bool		in_range;		/* every known feature within what training saw */
+	bool		plan_in_range;	/* those of the plan at least */
 	bool		novel;			/* plan id known and not seen in training */
 } MlForecast;
 

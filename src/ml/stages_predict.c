@@ -198,6 +198,21 @@ pgaml_ml_stage_outside(const MlStageLayout *layout, const float *low, const floa
 	return 1.0 - inside;
 }
 
+/* Is what its plan says within what training saw? */
+static bool
+plan_inside(const MlStages *stages, const float *row)
+{
+	for (int i = 0; i < stages->layout.nfeatures; i++)
+	{
+		float		slack = 0.05f * (stages->feature_max[i] - stages->feature_min[i]);
+
+		if (stages->layout.roles[i] == ML_ROLE_PLAN &&
+			(row[i] < stages->feature_min[i] - slack || row[i] > stages->feature_max[i] + slack))
+			return false;
+	}
+	return true;
+}
+
 /* The less training saw that is like a row, the less its learner is believed. */
 static double
 cold_shrink(const MlStages *stages, const float *row)
@@ -407,6 +422,7 @@ pgaml_ml_stage_forecast(const MlStages *stages, MlStageKind kind, const MlStageQ
 	out->smear = stages->pooled[kind].n > 0 ? stages->smear[kind] :
 		exp(fmin(out->scale * out->scale / 2.0, ML_SMEAR_MAX));	/* of a log-normal time */
 	out->in_range = outside == 0.0;
+	out->plan_in_range = plan_inside(stages, query->row);
 	out->novelty = outside;
 	if (stages->novelty.nsets > 0)
 		out->novelty = 1.0 - (1.0 - outside) *

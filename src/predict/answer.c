@@ -98,6 +98,7 @@ answer_model(PgamlPrediction *out, const PgamlCase *asked, const MlForecast *ans
 	out->std_dev_ms = log_normal_std_dev(out->expected_ms, answer->scale);
 	out->confidence = answer->confidence;
 	out->in_range = answer->in_range;
+	out->plan_in_range = answer->plan_in_range;
 	out->novel = answer->novel;
 	out->group = answer->group;
 	if (!answer->calibrated)

@@ -17,6 +17,7 @@
 #include "access/xlog.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
+#include "utils/float.h"
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -25,11 +26,18 @@
 #include "base/spi_run.h"
 #include "predict/log.h"
 
+/* Is there a log that this can go to? */
+static bool
+loggable(const PgamlPrediction *prediction)
+{
+	return prediction->source != ML_SOURCE_NONE && pgaml_shared != NULL && pgaml_shmem_here() &&
+		!RecoveryInProgress() && !pgaml_spi_inside();
+}
+
 static bool
 wanted(const PgamlPrediction *prediction)
 {
-	return pgaml_prediction_log_rate > 0.0 && prediction->source != ML_SOURCE_NONE &&
-		pgaml_shared != NULL && pgaml_shmem_here() && !RecoveryInProgress() && !pgaml_spi_inside() &&
+	return pgaml_prediction_log_rate > 0.0 && loggable(prediction) &&
 		(pgaml_prediction_log_rate >= 1.0 ||
 		 pg_prng_double(&pg_global_prng_state) < pgaml_prediction_log_rate);
 }
@@ -62,17 +70,9 @@ fetch_ahead(const PgamlPredictionRecord *record)
 #endif
 }
 
-int64
-pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float latency_us)
+static inline void
+fill(PgamlPredictionRecord *record, uint64 ticket, const PgamlPrediction *prediction, TimestampTz at, float latency_us)
 {
-	PgamlPredictionRecord *record;
-	uint64		ticket;
-
-	if (!wanted(prediction) || (record = pgaml_bag_claim(pgaml_prediction_bag, &ticket)) == NULL)
-		return 0;
-	fetch_ahead(record);
-	if (at == 0)
-		at = about_now();
 	/* The start of the server in microseconds and the ticket: no earlier prediction had this number. */
 	record->prediction_id = pgaml_shared->boot_at + (int64) ticket;
 	record->predicted_at = at;
@@ -96,6 +96,34 @@ pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float la
 	record->novel = prediction->novel;
 	record->novel_known = prediction->plan_known && prediction->model_id != 0;
 	record->cache_hit = prediction->cache_hit;
+}
+
+int64
+pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float latency_us)
+{
+	PgamlPredictionRecord *record;
+	uint64		ticket;
+
+	if (!wanted(prediction) || (record = pgaml_bag_claim(pgaml_prediction_bag, &ticket)) == NULL)
+		return 0;
+	fetch_ahead(record);
+	fill(record, ticket, prediction, at != 0 ? at : about_now(), latency_us);
+	record->decision = PGAML_DECISION_NONE;
+	pgaml_bag_publish(pgaml_prediction_bag, ticket);
+	return pgaml_shared->boot_at + (int64) ticket;
+}
+
+int64
+pgaml_log_decision(const PgamlPrediction *prediction, PgamlGuardDecision decision, double limit_ms)
+{
+	PgamlPredictionRecord *record;
+	uint64		ticket;
+
+	if (!loggable(prediction) || (record = pgaml_bag_claim(pgaml_prediction_bag, &ticket)) == NULL)
+		return 0;
+	fill(record, ticket, prediction, pgaml_clock_now(), get_float4_nan());
+	record->decision = (uint8) decision;
+	record->limit_ms = (float) limit_ms;
 	pgaml_bag_publish(pgaml_prediction_bag, ticket);
 	return pgaml_shared->boot_at + (int64) ticket;
 }

@@ -8,6 +8,7 @@
 
 #include "utils/timestamp.h"
 
+#include "base/prediction.h"
 #include "predict/predict.h"
 
 /*
@@ -19,5 +20,12 @@
  * waits, never raises.
  */
 extern int64 pgaml_log_prediction(const PgamlPrediction *prediction, TimestampTz at, float latency_us);
+
+/*
+ * The same for a decision of the guard, which is kept whatever
+ * prediction_log_rate says, with its limit.
+ */
+extern int64 pgaml_log_decision(const PgamlPrediction *prediction, PgamlGuardDecision decision,
+								double limit_ms);
 
 #endif							/* PGAML_PREDICT_LOG_H */

@@ -21,6 +21,7 @@ typedef struct PgamlPrediction
 	double		std_dev_ms;
 	double		confidence;		/* 0..1 */
 	bool		in_range;
+	bool		plan_in_range;	/* what its plan says, at least, is within what training saw */
 	bool		novel;
 	bool		plan_known;		/* else novel means nothing */
 	bool		cache_hit;		/* features were already in this session */

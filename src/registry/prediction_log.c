@@ -43,18 +43,18 @@ PGAML_FUNCTION_INFO_V1(pgaml_prediction_log_state);
 #define LOG_COLUMNS \
 	"prediction_id, predicted_at, queryid, plan_id, model_id, predicted_ms, expected_ms, lower_ms, " \
 	"upper_ms, userid, model_version, coverage, confidence, latency_us, plan_cost, source, interval_group, " \
-	"in_range, novel, cache_hit"
+	"in_range, novel, cache_hit, guard, limit_ms"
 
 static const Oid log_types[] = {
 	INT8OID, TIMESTAMPTZOID, INT8OID, INT8OID, INT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
 	FLOAT8OID, OIDOID, INT4OID, FLOAT8OID, FLOAT8OID, FLOAT4OID, FLOAT4OID, TEXTOID, TEXTOID,
-	BOOLOID, BOOLOID, BOOLOID
+	BOOLOID, BOOLOID, BOOLOID, TEXTOID, FLOAT8OID
 };
 
 /* A clock set back over a restart may bring a number that is there already. */
 static const char insert_predictions[] =
 "INSERT INTO pganalytics.predictions (" LOG_COLUMNS ") SELECT " LOG_COLUMNS " "
-"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) "
+"FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) "
 "AS c(" LOG_COLUMNS ") ON CONFLICT (prediction_id) DO NOTHING";
 
 /* ---- from the bag into the table ---- */
@@ -72,7 +72,9 @@ add_record(PgamlBatch *batch, const PgamlPredictionRecord *record)
 		Float4GetDatum(record->latency_us), Float4GetDatum(record->plan_cost),
 		CStringGetTextDatum(pgaml_ml_source_name(record->source)),
 		CStringGetTextDatum(pgaml_ml_interval_name(record->group)),
-		BoolGetDatum(record->in_range), BoolGetDatum(record->novel), BoolGetDatum(record->cache_hit)
+		BoolGetDatum(record->in_range), BoolGetDatum(record->novel), BoolGetDatum(record->cache_hit),
+		CStringGetTextDatum(record->decision == PGAML_DECISION_CANCELLED ? "cancel" : "warn"),
+		Float8GetDatum(record->limit_ms)
 	};
 	bool		nulls[lengthof(values)] = {false};
 
@@ -81,6 +83,7 @@ add_record(PgamlBatch *batch, const PgamlPredictionRecord *record)
 	nulls[13] = isnan(record->latency_us);
 	nulls[14] = isnan(record->plan_cost);
 	nulls[18] = !record->novel_known;
+	nulls[20] = nulls[21] = record->decision == PGAML_DECISION_NONE;
 	pgaml_batch_add(batch, values, nulls);
 }
 
@@ -89,7 +92,7 @@ store_records(const PgamlPredictionRecord *records, int n)
 {
 	PgamlBatch	batch;
 
-	StaticAssertStmt(lengthof(log_types) == 20, "one parameter for each column");
+	StaticAssertStmt(lengthof(log_types) == 22, "one parameter for each column");
 	pgaml_batch_init(&batch, lengthof(log_types), log_types);
 	for (int i = 0; i < n; i++)
 		add_record(&batch, &records[i]);
@@ -182,7 +185,7 @@ set_actual(int64 prediction_id, double actual_ms)
 {
 	static const char sql[] =
 		"UPDATE pganalytics.predictions SET actual_ms = $2, actual_source = 'manual', matched_at = $3, "
-		" actual_at = NULL, judged = true, "
+		" actual_at = NULL, judged = guard IS NULL, "
 		" log_error = ln(greatest($2, 0.0001) / greatest(predicted_ms, 0.0001)) "
 		"WHERE prediction_id = $1 RETURNING predicted_ms, lower_ms, upper_ms";
 	Oid			types[] = {INT8OID, FLOAT8OID, TIMESTAMPTZOID};

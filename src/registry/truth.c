@@ -20,6 +20,9 @@
  * is judged once for each model: the newest prediction is marked as judged,
  * the others get their truth and are left out of accuracy and drift.
  *
+ * Decisions of the guard (predict/guard.c) are not judged with the others: only
+ * those that were thought too long are there.  What was cancelled has no truth.
+ *
  * An execution that takes longer than collect_interval becomes known after
  * later, shorter ones.  So what began after an execution that is still under
  * way is not taken yet.  Of nested statements nobody can see that they are
@@ -50,7 +53,7 @@
 
 #define SET_ACTUAL(source) \
 	"UPDATE pganalytics.predictions p SET actual_ms = t.ms, actual_source = '" source "', " \
-	" actual_at = t.moment, matched_at = $2, judged = t.newest, " \
+	" actual_at = t.moment, matched_at = $2, judged = t.newest AND p.guard IS NULL, " \
 	" log_error = ln(greatest(t.ms, 0.0001) / greatest(p.predicted_ms, 0.0001)) " \
 	"FROM truth t WHERE p.prediction_id = t.prediction_id RETURNING 1"
 
@@ -120,8 +123,9 @@ static const char match_buckets[] =
  */
 static const char match_plans[] =
 "WITH waiting AS MATERIALIZED ("
-" SELECT p.prediction_id, p.model_id, p.queryid, p.plan_id, p.plan_cost, p.predicted_at FROM pganalytics.predictions p "
-" WHERE p.actual_ms IS NULL AND p.plan_cost IS NOT NULL AND p.predicted_at >= $1), "
+" SELECT p.prediction_id, p.model_id, p.queryid, p.plan_id, p.plan_cost, p.predicted_at, p.guard IS NULL AS asked "
+" FROM pganalytics.predictions p "
+" WHERE p.actual_ms IS NULL AND p.plan_cost IS NOT NULL AND p.predicted_at >= $1 AND p.guard IS DISTINCT FROM 'cancel'), "
 "runs AS MATERIALIZED ("
 " SELECT s.queryid, s.plan_id, s.plan_facts[1] AS cost, s.execution_ms AS ms, "
 "  s.sampled_at - s.execution_ms * interval '1 millisecond' AS began "
@@ -130,7 +134,7 @@ static const char match_plans[] =
 "   AND s.sampled_at >= coalesce((SELECT least(plans_until, $2) - interval '" LATE "' FROM pganalytics.truth_state), $1) "
 "   AND s.queryid IN (SELECT w.queryid FROM waiting w)), "
 "firsts AS ("
-" SELECT DISTINCT ON (w.prediction_id) w.prediction_id, w.model_id, w.queryid, r.began AS moment, r.ms "
+" SELECT DISTINCT ON (w.prediction_id) w.prediction_id, w.model_id, w.queryid, w.asked, r.began AS moment, r.ms "
 " FROM waiting w JOIN runs r ON r.queryid = w.queryid AND r.plan_id = w.plan_id "
 "  AND r.began >= w.predicted_at AND abs(r.cost - w.plan_cost) < " SAME_COST " "
 " ORDER BY w.prediction_id, r.began), "
@@ -139,7 +143,7 @@ static const char match_plans[] =
 " WHERE p.prediction_id IN (SELECT f.prediction_id FROM firsts f) AND p.actual_ms IS NULL FOR UPDATE SKIP LOCKED), "
 "truth AS ("
 " SELECT f.prediction_id, f.moment, f.ms, "
-"  row_number() OVER (PARTITION BY f.queryid, f.moment, f.model_id ORDER BY f.prediction_id DESC) = 1 AS newest "
+"  row_number() OVER (PARTITION BY f.queryid, f.moment, f.model_id, f.asked ORDER BY f.prediction_id DESC) = 1 AS newest "
 " FROM firsts f JOIN free USING (prediction_id)), "
 "done AS (" SET_ACTUAL("execution") "), "
 "noted AS (UPDATE pganalytics.truth_state SET plans_until = $2) "

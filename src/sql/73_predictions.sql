@@ -26,10 +26,13 @@ CREATE TABLE pganalytics.predictions (
     in_range       boolean NOT NULL,
     novel          boolean,                     -- NULL: no plan or no model to compare
     cache_hit      boolean NOT NULL,
-    judged         boolean                      -- false: a newer one of the same model was made before that execution
+    judged         boolean,                     -- false: a newer one of the same model was made before that execution
+    guard          text CHECK (guard IN ('warn', 'cancel')),    -- what the guard did; NULL: somebody asked
+    limit_ms       double precision             -- of the guard
 );
 -- The queue of the matching: a statement's predictions that wait for their truth.
 CREATE INDEX predictions_unmatched ON pganalytics.predictions (queryid, predicted_at) WHERE actual_ms IS NULL;
+CREATE INDEX predictions_guard ON pganalytics.predictions (prediction_id) WHERE guard IS NOT NULL;
 COMMENT ON TABLE pganalytics.predictions IS 'logged predictions, later with what came true; not dumped, bounded in rows and age';
 
 CREATE TABLE pganalytics.truth_state (

@@ -37,6 +37,8 @@ my %functions = (
 	get_model => [reader => 'get_model(:production)'],
 	get_training_status => [reader => 'get_training_status(:job)'],
 	get_trials => [reader => 'get_trials(1)'],
+	guard_decisions => [reader => 'guard_decisions(10)'],
+	guard_status => [reader => 'guard_status()'],
 	history_buckets => [owner => q{pganalytics.history_buckets(3600, '-infinity', 'infinity')}],
 	import_model => [changer => 'import_model((SELECT bytes FROM bytes_of_model))'],
 	list_data_splits => [reader => 'list_data_splits()'],
