@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -134,18 +135,17 @@ WITH_ROOM
 "SELECT n.queryid, r.last_at, r.ms, r.plans, r.costs, r.plan_rows, r.active, r.rows, r.hits "
 "FROM (SELECT DISTINCT q FROM pg_catalog.unnest($2) AS q) n(queryid), "
 "LATERAL (SELECT pg_catalog.max(x.sampled_at) AS last_at, "
-"  pg_catalog.array_agg(x.execution_ms::real ORDER BY x.sampled_at) AS ms, "
-"  pg_catalog.array_agg(x.plan_id ORDER BY x.sampled_at) AS plans, "
+"  pg_catalog.array_agg(x.ms) AS ms, pg_catalog.array_agg(x.plan_id) AS plans, "
+"  pg_catalog.array_agg(x.cost) AS costs, pg_catalog.array_agg(x.plan_rows) AS plan_rows, "
+"  pg_catalog.avg(x.active_backends)::real AS active, pg_catalog.avg(x.rows)::real AS rows, "
+"  (pg_catalog.sum(x.hit) / NULLIF(pg_catalog.sum(x.hit + x.read), 0))::real AS hits "
+" FROM (SELECT * FROM ("
 /* PGAML_PF_LOG_COST and PGAML_PF_LOG_ROWS */
-"  pg_catalog.array_agg(x.plan_facts[1] ORDER BY x.sampled_at) AS costs, "
-"  pg_catalog.array_agg(x.plan_facts[3] ORDER BY x.sampled_at) AS plan_rows, "
-"  pg_catalog.avg(x.active_backends)::real AS active, "
-"  pg_catalog.avg(x.rows)::real AS rows, "
-"  (pg_catalog.sum(x.shared_blks_hit) / "
-"   NULLIF(pg_catalog.sum(x.shared_blks_hit + x.shared_blks_read), 0))::real AS hits "
-" FROM (SELECT * FROM pganalytics.execution_samples e "
-"  WHERE e.queryid = n.queryid AND e.outcome = 'done' "
-"  ORDER BY e.sampled_at DESC LIMIT 32) x) r "
+"   SELECT e.sampled_at, e.execution_ms::real AS ms, e.plan_id, e.plan_facts[1] AS cost, "
+"    e.plan_facts[3] AS plan_rows, e.active_backends, e.rows, e.shared_blks_hit AS hit, "
+"    e.shared_blks_read AS read FROM pganalytics.execution_samples e "
+"   WHERE e.queryid = n.queryid AND e.outcome = 'done' "
+"   ORDER BY e.sampled_at DESC LIMIT 32) y ORDER BY y.sampled_at) x) r "
 "WHERE r.last_at IS NOT NULL AND " STORED
 "ON CONFLICT (queryid) DO UPDATE SET last_at = excluded.last_at, "
 " recent_ms = excluded.recent_ms, recent_plans = excluded.recent_plans, "
@@ -308,15 +308,23 @@ store_samples(const PgamlSample *samples, int n)
 	(void) pgaml_spi_exec(insert_samples, ncolumns + 2, types, values, NULL, false);
 }
 
+/*
+ * The index gives the newest executions of a statement one by one; a bitmap
+ * would read them all, and there can be many.
+ */
 static void
 store_recent(Datum *queryids, int n)
 {
 	Oid			types[2] = {INT8OID, INT8ARRAYOID};
 	Datum		values[2];
+	int			nest = NewGUCNestLevel();
 
+	(void) set_config_option("enable_bitmapscan", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	values[0] = Int64GetDatum(pgaml_max_statements);
 	values[1] = array_of(queryids, NULL, n, INT8OID);
 	(void) pgaml_spi_exec(update_recent, 2, types, values, NULL, false);
+	AtEOXact_GUC(true, nest);
 }
 
 /*

@@ -167,6 +167,16 @@ is($all, 2000, 'all are captured');
 cmp_ok($counted, '>', 130, "nodes are counted in a tenth ($counted)");
 cmp_ok($counted, '<', 270, 'and not in more');
 
+# -- an error of ours while nodes are read costs the sample, not the statement
+my %before = capture_counts($node);
+capture_set($node, 'pganalytics_ml.fault' => 'capture-nodes=error');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM n_few'), 100, 'the statement answers');
+capture_set($node, 'pganalytics_ml.fault' => '');
+my %after = capture_counts($node);
+cmp_ok($after{errors}, '>', $before{errors}, 'the error is counted');
+is($after{executions} - $before{executions}, $after{samples} - $before{samples} + $after{thinned} - $before{thinned} +
+	$after{dropped} - $before{dropped} + $after{errors} - $before{errors}, 'executions add up');
+
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|signal 11/, 'nothing odd in the log');
 done_testing();
