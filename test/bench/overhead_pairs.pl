@@ -1,27 +1,47 @@
-# Backend CPU per transaction of two running servers, in interleaved pairs.
+# Backend CPU per transaction, and throughput, of two running servers, in interleaved pairs.
 #
-# usage: perl overhead_pairs.pl bin socketdir portA portB clients pairs
+# usage: perl overhead_pairs.pl bin socketdir portA portB workload mode clients pairs
 #
-# Prints one line: the estimate of B / A, its 95 % interval, and the medians.
+# workload is select (pgbench -S), tpcb (pgbench) or plpgsql (a function that
+# runs LOOP short statements; each of them counts as a transaction); mode is
+# simple or prepared.  Prints one line: the estimates of B / A, their 95 %
+# intervals, and the medians.
 #
-# Both servers serve pgbench -S prepared all the time, but only one pgbench is
-# awake: they take turns of SLICE seconds, in the order A B B A, so that a
-# neighbour on the machine slows both alike.  A pair is TURNS turns of each.
-# At its ends both are idle, and the CPU time of the backends (in ns, from
+# Both servers serve pgbench all the time, but only one pgbench is awake: they
+# take turns of SLICE seconds, in the order A B B A, so that a neighbour on the
+# machine slows both alike.  A pair is TURNS turns of each.  At its ends both
+# are idle, and the CPU time of the backends (in ns, from
 # /proc/<pid>/schedstat) and their transactions (pg_stat_statements.calls) are
-# read.  The estimate is the median of the pairwise means of the log ratios
-# (Hodges-Lehmann), the interval that of the Wilcoxon signed-rank test.
+# read; throughput is transactions per second awake.  The estimate is the
+# median of the pairwise means of the log ratios (Hodges-Lehmann), the interval
+# that of the Wilcoxon signed-rank test.
 
 use strict;
 use warnings;
 
 use POSIX qw(floor :sys_wait_h);
+use Time::HiRes qw(time);
 
 use constant SLICE => 0.05;    # seconds
 use constant TURNS => 20;      # of each server in a pair
+use constant LOOP => 200;      # statements in a call of the function
 
-my ($bin, $socket, $port_a, $port_b, $clients, $pairs) = @ARGV;
-my @servers = map { { port => $_ } } ($port_a, $port_b);
+my ($bin, $socket, $port_a, $port_b, $workload, $mode, $clients, $pairs) = @ARGV;
+my @servers = map { { port => $_, awake => 0 } } ($port_a, $port_b);
+
+# What pgbench runs, the statement that is counted, and what one of it stands for.
+my %workloads = (
+	select => { args => ['-S'], counted => 'SELECT abalance%', worth => 1 },
+	tpcb => { args => [], counted => 'SELECT abalance%', worth => 1 },
+	plpgsql => { args => [ '-f', "$socket/overhead_loop.sql" ], counted => 'SELECT overhead_loop(%', worth => LOOP });
+my $work = $workloads{$workload} or die "no workload $workload\n";
+
+if ($workload eq 'plpgsql')
+{
+	open(my $f, '>', "$socket/overhead_loop.sql") or die "cannot write the script\n";
+	print $f 'SELECT overhead_loop(' . LOOP . ");\n";
+	close $f;
+}
 
 END
 {
@@ -55,7 +75,7 @@ sub nap
 # Transactions of pgbench so far.
 sub transactions
 {
-	return psql($_[0], "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query LIKE 'SELECT abalance%'");
+	return psql($_[0], "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements WHERE query LIKE '$work->{counted}'") * $work->{worth};
 }
 
 # CPU of the backends so far, in ns.
@@ -97,8 +117,8 @@ sub start
 	{
 		open(STDOUT, '>', '/dev/null');
 		open(STDERR, '>', '/dev/null');
-		exec("$bin/pgbench", '-h', $socket, '-p', $server->{port}, '-U', 'postgres', '-n', '-S',
-			'-M', 'prepared', '-c', $clients, '-j', 1, '-T', 100000, 'postgres');
+		exec("$bin/pgbench", '-h', $socket, '-p', $server->{port}, '-U', 'postgres', '-n', @{ $work->{args} },
+			'-M', $mode, '-c', $clients, '-j', 1, '-T', 100000, 'postgres');
 		exit 1;
 	}
 	$server->{pgbench} = $pid;
@@ -107,7 +127,7 @@ sub start
 		my $pids = psql($server, "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE application_name = 'pgbench'");
 
 		$server->{backends} = [ split / /, $pids ];
-		last if @{ $server->{backends} } == $clients && transactions($server) - $first > 1000 * $clients;
+		last if @{ $server->{backends} } == $clients && transactions($server) - $first > 200 * $clients;
 		nap(0.1);
 	}
 	kill 'STOP', $pid;
@@ -119,9 +139,11 @@ sub turn
 	my ($server) = @_;
 
 	kill 'CONT', $server->{pgbench};
+	my $began = time;
 	nap(SLICE);
 	kill 'STOP', $server->{pgbench};
 	settle($server);
+	$server->{awake} += time - $began;
 }
 
 sub median
@@ -133,12 +155,30 @@ sub median
 
 sub read_counts
 {
-	return map { { cpu => cpu($_), transactions => transactions($_) } } @servers;
+	return map { { cpu => cpu($_), transactions => transactions($_), awake => $_->{awake} } } @servers;
+}
+
+# Estimate and interval of the ratios whose logarithms these are.
+sub estimate
+{
+	my @log_ratio = @_;
+	my @walsh;
+
+	for my $i (0 .. $#log_ratio)
+	{
+		push @walsh, ($log_ratio[$i] + $log_ratio[$_]) / 2 for $i .. $#log_ratio;
+	}
+	@walsh = sort { $a <=> $b } @walsh;
+	# Normal approximation of the signed-rank statistic (Hollander, Wolfe 1999, section 3.3).
+	my $n = @log_ratio;
+	my $low = floor($n * ($n + 1) / 4 - 1.96 * sqrt($n * ($n + 1) * (2 * $n + 1) / 24));
+	$low = 0 if $low < 0;
+	return (exp(median(@walsh)), exp($walsh[$low]), exp($walsh[ $#walsh - $low ]));
 }
 
 start($_) for @servers;
 
-my (@log_ratio, @us_a, @us_b);
+my (@cpu_ratio, @rate_ratio, @us_a, @us_b);
 my @before = read_counts();
 for my $pair (1 .. $pairs)
 {
@@ -147,28 +187,20 @@ for my $pair (1 .. $pairs)
 		turn($servers[$_]) for (0, 1, 1, 0);
 	}
 	my @after = read_counts();
-	my @us = map {
-		($after[$_]{cpu} - $before[$_]{cpu}) / ($after[$_]{transactions} - $before[$_]{transactions}) / 1e3
-	} (0, 1);
+	my (@us, @rate);
+	for my $i (0, 1)
+	{
+		my %grown = map { $_ => $after[$i]{$_} - $before[$i]{$_} } qw(cpu transactions awake);
 
+		push @us, $grown{cpu} / $grown{transactions} / 1e3;
+		push @rate, $grown{transactions} / $grown{awake};
+	}
 	push @us_a, $us[0];
 	push @us_b, $us[1];
-	push @log_ratio, log($us[1] / $us[0]);
+	push @cpu_ratio, log($us[1] / $us[0]);
+	push @rate_ratio, log($rate[1] / $rate[0]);
 	@before = @after;
 }
 
-my @walsh;
-for my $i (0 .. $#log_ratio)
-{
-	push @walsh, ($log_ratio[$i] + $log_ratio[$_]) / 2 for $i .. $#log_ratio;
-}
-@walsh = sort { $a <=> $b } @walsh;
-# Normal approximation of the signed-rank statistic (Hollander, Wolfe 1999, section 3.3).
-my $n = @log_ratio;
-my $low = floor($n * ($n + 1) / 4 - 1.96 * sqrt($n * ($n + 1) * (2 * $n + 1) / 24));
-$low = 0 if $low < 0;
-
-printf "%2d clients, %d pairs: %.2f us alone, %.2f us with capture (medians), "
-  . "ratio %.4f (95%% %.4f..%.4f)\n",
-  $clients, $n, median(@us_a), median(@us_b),
-  exp(median(@walsh)), exp($walsh[$low]), exp($walsh[ $#walsh - $low ]);
+printf "| %s %s | %d | %.2f | %.2f | %.4f (%.4f..%.4f) | %.4f (%.4f..%.4f) |\n",
+  $workload, $mode, $clients, median(@us_a), median(@us_b), estimate(@cpu_ratio), estimate(@rate_ratio);
