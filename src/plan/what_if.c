@@ -397,11 +397,15 @@ drop_index(const DropStmt *stmt)
 	foreach(cell, stmt->objects)
 	{
 		RangeVar   *name = makeRangeVarFromNameList(lfirst(cell));
-		Oid			indexid = RangeVarGetRelid(name, AccessShareLock, stmt->missing_ok);
+		Oid			indexid = RangeVarGetRelid(name, AccessShareLock, true);
 		char		relkind;
 
-		if (!OidIsValid(indexid))
+		if (!OidIsValid(indexid) && stmt->missing_ok)
 			continue;
+		if (!OidIsValid(indexid))
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("index \"%s\" does not exist", name->relname)));
 		relkind = get_rel_relkind(indexid);
 		if (relkind != RELKIND_INDEX && relkind != RELKIND_PARTITIONED_INDEX)
 			ereport(ERROR,
