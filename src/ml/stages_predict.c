@@ -177,7 +177,7 @@ pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row)
 	return spread > ML_SPREAD_FLOOR ? spread : ML_SPREAD_FLOOR;
 }
 
-/* More than a twentieth of a range beyond it counts as outside. */
+/* More than a twentieth of a range, or of its values, beyond it counts as outside. */
 double
 pgaml_ml_stage_outside(const MlStageLayout *layout, const float *low, const float *high, const float *row)
 {
@@ -186,7 +186,8 @@ pgaml_ml_stage_outside(const MlStageLayout *layout, const float *low, const floa
 	for (int i = 0; i < layout->nfeatures; i++)
 	{
 		float		range = high[i] - low[i];
-		double		beyond = fmax((double) low[i] - row[i], (double) row[i] - high[i]) - 0.05 * range;
+		float		margin = 0.05f * fmaxf(range, fmaxf(fabsf(low[i]), fabsf(high[i])));
+		double		beyond = fmax((double) low[i] - row[i], (double) row[i] - high[i]) - margin;
 
 		/* also where either is NaN */
 		if (!(beyond > 0.0) || (layout->roles[i] & ML_ROLE_PAST))
