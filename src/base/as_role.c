@@ -44,7 +44,6 @@ leave(MemoryContext context, ResourceOwner owner)
 	CurrentResourceOwner = owner;
 }
 
-pg_attribute_noreturn()
 static void
 raise_expired(int time_limit)
 {

@@ -57,8 +57,7 @@ hint_for(const Node *stmt)
 	return NULL;
 }
 
-pg_attribute_noreturn()
-static void
+pg_noreturn static void
 raise_no_plan(const char *tag, const char *hint)
 {
 	ereport(ERROR,

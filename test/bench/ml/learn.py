@@ -1,12 +1,13 @@
 """Judges what is learnt from real data, beside XGBoost and simple answers; see learn.
 
-usage: learn.py BINARY DIR
+usage: learn.py BINARY DIR [text]     text: only what was asked through SQL
 
-Three tables with their bars:
+Tables with their bars:
 - statements never seen: whole statements of the corpus held out in turn, five
   seeds; from each execution's plan, nothing known of its statement
 - statements that run again: the newest fifth of the workload
 - statements whose time depends on a parameter: the same
+- the same two questions asked of a server, through SQL, by text
 
 XGBoost learns from the same rows and features, log ms as target, or the
 departure from the same cost line.  A q-error is the larger through the smaller.
@@ -176,7 +177,63 @@ def by_parameter():
     print(bar(inside >= .88, f"by query identifier: the interval covers {inside:.1%} >= 88 %"))
 
 
-never_seen()
-again()
-by_parameter()
+def unseen_by_text(name):
+    """Statements left out of a server's memory, predicted by their texts."""
+    fields = [text.rstrip("\n").split("\t") for text in open(f"{DIR}/{name}.unseen")]
+    number = np.array([[float(v) if v != "\\N" else np.nan for v in f[:8]] for f in fields])
+    seed, fold, _, y, cost, center, lower, upper = number.T
+    simple = np.zeros(len(y))
+    for s in np.unique(seed):
+        for k in np.unique(fold):
+            out = (seed == s) & (fold == k)
+            b = line(cost[(seed == s) & ~out], y[(seed == s) & ~out])
+            simple[out] = b[0] + b[1] * cost[out]
+    known = ~np.isnan(center)
+    print(f"\nBy text, {name}: {len(np.unique(number[:, 2]))} statements never seen, {len(y) // len(np.unique(seed))} texts, "
+          f"{len(np.unique(seed))} seeds; answered {known.mean():.1%}")
+    table([("cost only, robust line", y[known], simple[known]),
+           ("predict_query_execution(text)", y[known], center[known], lower[known], upper[known])])
+    s, c = figures(y[known], center[known]), figures(y[known], simple[known])
+    print(bar(known.all(), "every text is answered"))
+    print(bar(s[0] <= 1.02 * c[0], f"p50 {s[0]:.3f} <= 1.02 x {c[0]:.3f} of cost only"))
+    print(bar(s[1] <= 2 / 3 * c[1], f"p90 {s[1]:.2f} <= 2/3 x {c[1]:.2f} of cost only"))
+    print(bar(s[1] <= 5, f"p90 {s[1]:.2f} <= 5 (aim 3)"))
+
+
+def ahead_by_text(name):
+    """Texts predicted one by one right before they ran, beside what their statement's runs before say."""
+    fields = [text.rstrip("\n").split("\t") for text in open(f"{DIR}/{name}.ahead")]
+    ids = np.array([f[0] for f in fields])
+    y, cost, center, lower, upper = np.array([[float(v) if v != "\\N" else np.nan for v in f[1:6]] for f in fields]).T
+    asked = ~np.isnan(center)
+    b = line(cost[~asked], y[~asked])
+    running, wide = np.full(len(y), np.nan), np.zeros(len(y), dtype=bool)
+    for one in np.unique(ids):
+        rows = np.where(ids == one)[0]
+        wide[rows] = np.exp(np.subtract(*np.percentile(y[rows], [98, 2]))) >= 30
+        for k in range(1, len(rows)):
+            running[rows[k]] = np.median(y[rows[max(0, k - 32):k]])
+    asked &= ~np.isnan(running)
+    for what, rows in (("spread 30-fold and more", asked & wide), ("steadier", asked & ~wide)):
+        if not rows.any():
+            continue
+        print(f"\nBy text, {name}: {len(np.unique(ids[rows]))} statements, {what}, {rows.sum()} texts predicted right before they ran")
+        table([("own running median of 32", y[rows], running[rows]),
+               ("cost only, robust line", y[rows], b[0] + b[1] * cost[rows]),
+               ("predict_query_execution(text)", y[rows], center[rows], lower[rows], upper[rows])])
+        s, r = figures(y[rows], center[rows]), figures(y[rows], running[rows])
+        if what == "steadier":
+            continue
+        print(bar(s[3] <= r[3] / 2, f"mean absolute log error {s[3]:.3f} <= half of {r[3]:.3f}"))
+        print(bar(s[1] <= 2, f"p90 {s[1]:.2f} <= 2"))
+
+
+if "text" not in sys.argv[3:]:
+    never_seen()
+    again()
+    by_parameter()
+unseen_by_text("corpus")
+unseen_by_text("live")
+ahead_by_text("tenants")
+ahead_by_text("live")
 print(f"\n{len(MISSED)} bars missed" + "".join(f"\n  {text}" for text in MISSED))
