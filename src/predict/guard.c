@@ -102,11 +102,6 @@ prepare(void)
 {
 	if (verdicts != NULL)
 		return true;
-	if (!exit_registered)
-	{
-		before_shmem_exit(leave_backend, (Datum) 0);
-		exit_registered = true;
-	}
 	if (scratch == NULL)
 		scratch = AllocSetContextCreate(TopMemoryContext, "pganalytics_ml guard", ALLOCSET_SMALL_SIZES);
 	verdicts = MemoryContextAllocExtended(TopMemoryContext, VERDICTS * sizeof(Verdict), MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
@@ -266,6 +261,11 @@ check(const PlannedStmt *plan)
 
 	if (open != PGAML_OPEN_RECOVERY && !pgaml_shmem_here())
 		return;					/* a database without the extension */
+	if (unlikely(!exit_registered))
+	{
+		before_shmem_exit(leave_backend, (Datum) 0);
+		exit_registered = true;
+	}
 	unflushed_checked++;
 	if (open == PGAML_OPEN_COUNT)
 	{
