@@ -28,6 +28,7 @@
 
 #define MISS_PATIENCE	50		/* look again for a missed queryid after so many times load_us */
 #define MISSED_MAX		65536	/* remembered at once */
+#define SINGLES_MAX		8		/* statements asked for before it is worth reading all of them */
 
 static MemoryContext context = NULL;
 static HTAB *known = NULL;
@@ -38,6 +39,7 @@ static uint64 loaded_generation = 0;
 static uint64 loaded_collected = 0;
 static double loaded_coverage = 1.0;
 static bool without_counters = false;
+static int	singles = 0;		/* answered one by one since everything was last outdated */
 
 void
 pgaml_known_reduce(const PgamlStatementSet *set, const PgamlStatement *statement, MemoryContext into,
@@ -136,6 +138,26 @@ look_again(int64 queryid, TimestampTz now)
 		(hash_search(missed, &queryid, HASH_FIND, NULL) == NULL || loaded_at + MISS_PATIENCE * load_us < now);
 }
 
+/*
+ * A session that asks for a few statements does not pay for all.  Of one that
+ * did not run lately only pg_stat_statements knows, which is read as a whole.
+ */
+static PgamlKnown *
+find_single(int64 queryid, bool *cache_hit, double *coverage)
+{
+	PgamlPast  *past;
+
+	if (singles >= SINGLES_MAX || queryid == 0)
+		return NULL;
+	past = pgaml_known_past(queryid, cache_hit);
+	if (!past->found || past->known.runs.runs == 0)
+		return NULL;
+	if (!*cache_hit)
+		singles++;
+	*coverage = past->coverage;
+	return &past->known;
+}
+
 PgamlKnown *
 pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage)
 {
@@ -145,8 +167,13 @@ pgaml_known_find(int64 queryid, bool *cache_hit, double *coverage)
 	*cache_hit = !outdated(now);
 	if (!*cache_hit)
 	{
+		entry = find_single(queryid, cache_hit, coverage);
+		if (entry != NULL)
+			return entry;
+		*cache_hit = false;
 		forget_missed();
 		reload();
+		singles = 0;
 	}
 	entry = hash_search(known, &queryid, HASH_FIND, NULL);
 	if (entry == NULL && look_again(queryid, now))
