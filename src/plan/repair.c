@@ -14,6 +14,8 @@
 
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 
 #include "plan/repair_core.h"
@@ -224,6 +226,24 @@ forget_types(Repair *repair, const ErrorData *error, bool *captured)
 	return true;
 }
 
+/*
+ * What is told of an error.  Messages about names and rights, and our own, are
+ * for everybody; any other may hold what the role's functions have read.
+ */
+static char *
+reason_of(const ErrorData *error, const PgamlPlanning *planning, Oid role)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	if (!planning->understood || has_privs_of_role(GetUserId(), role) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_QUERY_CANCELED))
+		return psprintf("cannot be planned: %s", error->message);
+	return psprintf("cannot be planned: error %s in code that planning runs",
+					unpack_sql_state(error->sqlerrcode));
+}
+
 bool
 pgaml_repair_and_plan(PgamlPlanning *planning, const PgamlRole *role, const char **problem)
 {
@@ -254,7 +274,7 @@ pgaml_repair_and_plan(PgamlPlanning *planning, const PgamlRole *role, const char
 	}
 	MemoryContextSwitchTo(context);
 	if (error != NULL)
-		*problem = psprintf("cannot be planned: %s", error->message);
+		*problem = reason_of(error, planning, role->userid);
 	MemoryContextDelete(scratch);
 	return error == NULL;
 }
