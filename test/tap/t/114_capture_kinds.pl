@@ -193,6 +193,17 @@ for my $case ([ '', 'SELECT count(*) AS k_seen FROM k_t WHERE b < 9' ],
 		FROM pganalytics.execution_samples WHERE queryid IN (SELECT queryid FROM pg_stat_statements WHERE query LIKE '%k_seen%')}), $seen, "as EXPLAIN says: $case->[1]");
 }
 
+# -- compiling, as pg_stat_statements sums it up
+SKIP:
+{
+	skip 'this server does not compile', 1 if value_of($node, 'SET jit = on; SELECT pg_jit_available()') ne 't';
+	forget_all($node);
+	$node->safe_psql('postgres', 'SET jit = on; SET jit_above_cost = 0; SELECT sum(b + a) AS k_jit FROM k_t WHERE b > 2; SET jit = off; SELECT max(b) AS k_nojit FROM k_t');
+	store($node);
+	is(value_of($node, q{SELECT string_agg(coalesce((abs(e.jit_ms - (s.jit_generation_time + s.jit_inlining_time + s.jit_optimization_time + s.jit_emission_time)) < 1e-6)::text, 'none'), ', ' ORDER BY e.sampled_at)
+		FROM pganalytics.execution_samples e JOIN pg_stat_statements s USING (queryid, toplevel) WHERE s.query LIKE '%k\_%jit %'}), 'true, none', 'compiling');
+}
+
 # -- what did not end well is marked, and is nowhere averaged
 forget_all($node);
 $node->psql('postgres', q{
