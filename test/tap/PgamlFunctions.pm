@@ -132,7 +132,7 @@ sub functions_calls
 		my ($who, @of) = @{ $functions{$name} };
 		for my $call (@of)
 		{
-			(my $sql = $call) =~ s/:([a-z]+)/$ids{$1}/g;
+			(my $sql = $call) =~ s/(?<!:):([a-z]+)/$ids{$1}/g;
 			push @calls, [ $name, $who, "SELECT * FROM $sql" ];
 		}
 	}
