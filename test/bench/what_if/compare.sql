@@ -23,7 +23,11 @@ DECLARE
 	have_hypopg bool := EXISTS (SELECT 1 FROM pg_extension WHERE extname = 'hypopg');
 BEGIN
 	FOR pair IN SELECT * FROM pairs WHERE index = which ORDER BY id LOOP
-		SELECT * INTO answer FROM predict_with_settings(pair.query, '{}', array[command]);
+		BEGIN
+			SELECT * INTO answer FROM predict_with_settings(pair.query, '{}', array[command]);
+		EXCEPTION WHEN feature_not_supported OR syntax_error THEN
+			CONTINUE;	-- it has no plan
+		END;
 		hypothetical_cost := NULL;
 		hypothetical_size := NULL;
 		IF have_hypopg THEN
