@@ -1,5 +1,5 @@
 -- The corpus's statements (table corpus) with indexes on the demo's tables, each statement with those on tables that it names.
-TRUNCATE compared;
+TRUNCATE compared, pairs;
 INSERT INTO pairs (kind, index, query)
 SELECT CASE WHEN i.index ~ 'INCLUDE' THEN 'corpus, include' WHEN i.index ~ 'WHERE' THEN 'corpus, partial' WHEN i.index ~ '\(lower|\(\(' THEN 'corpus, expression'
             WHEN i.index ~ ' USING ' THEN 'corpus, hash and brin' WHEN i.index ~ ',' THEN 'corpus, several columns' ELSE 'corpus, single' END, i.index, c.query
