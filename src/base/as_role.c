@@ -16,6 +16,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/as_role_internal.h"
+#include "base/spi_run.h"
 
 /* In the subtransaction: become the role. */
 static void
@@ -63,6 +64,9 @@ pgaml_as_role_run(const PgamlRole *role, PgamlRoleWork work, void *state)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("a statement cannot be planned while another one is")));
+	/* CAUTION: in there the current user is the owner of the extension, not the caller. */
+	if (pgaml_spi_inside())
+		elog(ERROR, "role bracket inside of the SPI bracket");
 	pgaml_as_role_fence_install();
 
 	BeginInternalSubTransaction(NULL);

@@ -209,6 +209,16 @@ for my $role (qw(mallory alice watch boss))
 	left_behind("text of $role");
 }
 
+# Who may not read a table does not even have its index looked at.
+ok_as('mallory', q{UPDATE mallory.mode SET armed = false; CREATE TABLE mallory.private AS SELECT 1 AS a;
+	CREATE INDEX ON mallory.private ((a + mallory.evil())); UPDATE mallory.mode SET armed = true});
+for my $text ('SELECT * FROM mallory.private', 'SELECT 1 WHERE EXISTS (SELECT FROM mallory.private)')
+{
+	my ($out, $err) = run_as('alice', "SELECT predict_query_time('$text'::text)");
+
+	like($err, qr/ERROR: .*permission denied for table private/, "rights come before planning: $text");
+}
+
 # Without an error at the end, too.
 ok_as('mallory', 'UPDATE mallory.mode SET quiet = true');
 for my $role (qw(mallory alice boss))
