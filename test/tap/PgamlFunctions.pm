@@ -49,7 +49,7 @@ my %functions = (
 	maintain_models => [changer => 'maintain_models()', 'maintain_models(true)'],
 	model_drift => [reader => 'model_drift()'],
 	predict_query_execution => [everybody => 'predict_query_execution(1)', 'predict_query_execution(4711)', q{predict_query_execution('SELECT 1')}],
-	predict_query_executions => [everybody => q{predict_query_executions('{1,2,3,4711}'::bigint[])}, q{predict_query_executions('{SELECT 1}'::text[])}],
+	predict_query_executions => [everybody => 'predict_query_executions(ARRAY[1, 2, 3, 4711])', q{predict_query_executions(ARRAY['SELECT 1'])}],
 	predict_query_time => [everybody => 'predict_query_time(1)', 'predict_query_time(4711)', q{predict_query_time('SELECT 1')}],
 	predict_with_settings => [everybody => q{predict_with_settings('SELECT 1', '{"work_mem": "8MB"}')}],
 	prediction_accuracy => [reader => 'prediction_accuracy()', q{prediction_accuracy('statement')}],
