@@ -13,7 +13,8 @@
  * time does not flood the bag.  A full bag keeps them waiting here; what has to
  * go nevertheless is counted as dropped.
  *
- * Nothing here raises an error or waits.
+ * Nothing here raises an error or waits; no memory is allocated after the first
+ * execution of a session.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -196,8 +197,9 @@ end_transaction(XactEvent event, void *arg)
 	}
 }
 
+/* Once per session; shielded, because it allocates. */
 static void
-install(void)
+install(void *arg)
 {
 	pgaml_runs_init(&runs, add_run, NULL);
 	RegisterXactCallback(end_transaction, NULL);
@@ -205,14 +207,17 @@ install(void)
 	installed = true;
 }
 
-/* The first execution in a transaction.  Another application_name is another client of a pooler. */
-static pg_noinline void
+/*
+ * The first execution in a transaction; false when it cannot be followed.
+ * Another application_name is another client of a pooler.
+ */
+static pg_noinline bool
 begin_transaction(LocalTransactionId lxid)
 {
 	const char *name = application_name ? application_name : "";
 
-	if (!installed)
-		install();
+	if (!installed && !pgaml_shield_run(install, NULL))
+		return false;
 	if (strncmp(name, seen_application, NAMEDATALEN - 1) != 0)
 	{
 		pgaml_runs_close(&runs);
@@ -220,6 +225,7 @@ begin_transaction(LocalTransactionId lxid)
 	}
 	seen_lxid = lxid;
 	pgaml_runs_transaction(&runs, GetCurrentStatementStartTimestamp());
+	return true;
 }
 
 /* ---- executions ---- */
@@ -229,8 +235,8 @@ pgaml_repeats_start(const QueryDesc *query)
 {
 	LocalTransactionId lxid = PGAML_MY_LXID;
 
-	if (unlikely(lxid != seen_lxid))
-		begin_transaction(lxid);
+	if (unlikely(lxid != seen_lxid) && !begin_transaction(lxid))
+		return;
 	pgaml_runs_start(&runs, query, (int64) query->plannedstmt->queryId, GetUserId(),
 					 pgaml_hot.depth == 0, GetCurrentStatementStartTimestamp());
 }

@@ -204,7 +204,7 @@ sub odd_random
 {
 	my ($seed, $count) = @_;
 	my %scripts = odd_scripts();
-	my @pool;
+	my @pools;
 	my @settings = ('jit = on', 'jit_above_cost = 0', 'work_mem = 64', 'enable_hashjoin = off', 'enable_seqscan = off', 'enable_material = off',
 		'plan_cache_mode = force_generic_plan', q{pg_stat_statements.track = 'none'}, q{pg_stat_statements.track = 'top'}, q{pg_stat_statements.track = 'all'},
 		'pg_stat_statements.track_utility = off', 'pganalytics_ml.capture = off', 'pganalytics_ml.capture = on', 'from_collapse_limit = 1', 'geqo_threshold = 2',
@@ -212,24 +212,40 @@ sub odd_random
 	my $sql = '';
 
 	srand($seed);
-	for my $name (qw(errors subtransactions queries writes roles toggles cursors prepared nesting))
+	for my $name (qw(errors subtransactions queries writes toggles cursors prepared nesting cancelled temporary))
 	{
-		# statements of one line each that do not span others; COPY's data and bodies stay whole
-		push @pool, grep { !/STDIN|\t|^\\|o_role|DISCARD|DROP|SET |RESET|TRANSACTION|o_proc|100000|lo_|pganalytics/ && length > 1 }
-		  map { s/^\s+|\s+$//gr } split /;(?=(?:[^\$]|\$\d|\$[^\$]|\$\$[^\$]*(?:\$\d[^\$]*)*\$\$)*$)/, $scripts{$name} =~ s/\$\$.*?\$\$//gsr;
+		# statements of one line each, without bodies and data of COPY, that no later session would miss
+		my @pool = grep { /^[A-Z]/ && !/STDIN|o_role|DISCARD|DROP|SET |RESET|TRANSACTION|PREPARED|o_proc|100000|lo_|CREATE|LISTEN|NOTIFY|TRUNCATE|DELETE FROM o_t|_timeout|^(DO|COMMIT|ROLLBACK|BEGIN|LOCK|COPY)\b/ && !/generate_series\(1, \d{7}/ }
+		  map { s/^\s+|\s+$//gr } split /;/, $scripts{$name} =~ s/\$\$.*?\$\$//gsr;
+
+		push @pools, \@pool if @pool;
 	}
-	@pool = grep { !/^(DO|COMMIT|ROLLBACK|BEGIN)\b/ && /^[A-Z]/ } @pool;
+	my $pick = sub {
+		my $n = int(rand 2500);
+
+		if (rand() < 0.6) { my $pool = $pools[ rand @pools ]; return $pool->[ rand @$pool ] }
+		my @made = (
+			"SELECT x.a % " . (2 + $n % 9) . ", count(*), sum(y.n) FROM o_t x " . ('JOIN', 'LEFT JOIN', 'FULL JOIN')[ $n % 3 ] . " o_u y ON x.a = y." . ('a', 'n')[ $n % 2 ]
+			  . " WHERE x.a < $n GROUP BY 1 HAVING count(*) > " . ($n % 7) . " ORDER BY 1, 2 LIMIT " . ($n % 12),
+			"SELECT a FROM o_t WHERE a > $n AND b " . ('=', '<>', '<', '>=')[ $n % 4 ] . " 'x" . ($n % 97) . "' ORDER BY a LIMIT 3",
+			"SELECT o_deep(" . ($n % 40) . "), o_caught(" . ($n % 50) . ")", "SELECT o_dynamic(" . ($n % 20) . "), o_sql($n), o_atomic($n), o_folded($n)", "SELECT o_cursors($n), o_setting()",
+			"SELECT count(*) FROM o_t WHERE a IN (SELECT n FROM o_u WHERE a < $n) OR EXISTS (SELECT FROM o_nulls n WHERE n.a = o_t.a)",
+			"INSERT INTO o_log SELECT 'r', a FROM o_t WHERE a < " . ($n % 60), "UPDATE o_t SET c = c + 1 WHERE a = $n RETURNING b", "SELECT sum(1 / (a - $n)) FROM o_t WHERE a > " . ($n - 3),
+			"SELECT count(*), max(v) FROM o_p WHERE k < $n", "SELECT count(*) FROM o_t WHERE a IN (" . join(', ', 1 .. 1 + $n % 200) . ")", "SELECT what, count(*) FROM o_log GROUP BY 1 ORDER BY 1",
+			"DECLARE rc$n CURSOR" . ($n % 2 ? ' WITH HOLD' : '') . " FOR SELECT a FROM o_t WHERE a > $n ORDER BY a;\nFETCH " . ($n % 5) . " FROM rc$n");
+		return $made[ rand @made ];
+	};
 	for (1 .. $count)
 	{
 		my $what = rand();
-		my $statement = $pool[ rand @pool ];
+		my $statement = $pick->();
 
 		if ($what < 0.10) { $sql .= 'SET ' . $settings[ rand @settings ] . ";\n" }
 		elsif ($what < 0.20) { $sql .= "BEGIN;\n" }
 		elsif ($what < 0.30) { $sql .= (rand() < 0.3 ? 'COMMIT' : 'ROLLBACK') . ";\n" }
 		elsif ($what < 0.38) { $sql .= "SAVEPOINT r" . int(rand 4) . ";\n" }
 		elsif ($what < 0.46) { $sql .= "ROLLBACK TO r" . int(rand 4) . ";\n" }
-		elsif ($what < 0.50) { $sql .= "$statement \\; " . $pool[ rand @pool ] . ";\n" }
+		elsif ($what < 0.50) { $sql .= "$statement \\; " . $pick->() . ";\n" }
 		elsif ($what < 0.53) { $sql .= "DISCARD ALL;\n" }
 		elsif ($what < 0.58) { my $n = 2 + int(rand 20); $sql .= "SELECT a FROM o_t WHERE a <= $n;\n" . join('', map { "SELECT b FROM o_t WHERE a = $_;\n" } 1 .. $n) }
 		else { $sql .= "$statement;\n" }

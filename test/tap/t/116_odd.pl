@@ -13,7 +13,7 @@ use Test::More;
 use PgamlCapture;
 use PgamlOdd;
 
-my $partitions = $ENV{ODD_PARTITIONS} // 150;
+my $partitions = $ENV{ODD_PARTITIONS} // 60;
 my $seed = $ENV{ODD_SEED} // 1;
 my $file = PostgreSQL::Test::Utils::tempdir() . '/odd.txt';
 my @conf = ('max_prepared_transactions = 10', 'max_locks_per_transaction = 512', 'compute_query_id = on', 'lc_messages = C', 'log_min_messages = log',
@@ -90,7 +90,7 @@ sub growth
 	my ($server) = @_;
 	my $again = join("\n", map { $scripts{$_} } qw(queries cursors roles subtransactions)) . "SET statement_timeout = '50ms'; SELECT count(*) FROM generate_series(1, 1000000000000); RESET statement_timeout;\n";
 	my $measure = "ROLLBACK; RESET SESSION AUTHORIZATION; RESET ALL; SELECT 'bytes ' || sum(total_bytes) FROM pg_backend_memory_contexts;\n";
-	my $out = odd_psql($server, $again x 2 . $measure . $again x 4 . $measure);
+	my $out = odd_psql($server, $again x 2 . $measure . $again x 3 . $measure);
 	my @bytes = $out =~ /^bytes (\d+)$/mg;
 
 	is(scalar @bytes, 2, 'memory was measured');
@@ -102,10 +102,10 @@ cmp_ok($ours, '<', $theirs + 65536, "no memory is kept: $ours bytes, and $theirs
 # ---- the extension is dropped and made, the worker at work ----
 
 capture_set($node, 'pganalytics_ml.collect_interval' => '1s');
-my ($in, $out, $err) = ($scripts{queries} x 12, '', '');
+my ($in, $out, $err) = ($scripts{queries} x 6, '', '');
 my $session = IPC::Run::start([ 'psql', '-XAt', '-v', 'VERBOSITY=sqlstate', '-d', $node->connstr('postgres') ],
 	'<', \("SET client_min_messages = error; DELETE FROM o_log;\n$in"), '>', \$out, '2>', \$err);
-for (1 .. 4)
+for (1 .. 3)
 {
 	$node->safe_psql('postgres', 'SET client_min_messages = error; DROP EXTENSION pganalytics_ml CASCADE');
 	$node->safe_psql('postgres', 'CREATE EXTENSION pganalytics_ml');
@@ -136,7 +136,7 @@ do
 		append_to_file($PostgreSQL::Test::Utils::log_path . '/seed_' . ($seed + $sessions) . '.sql', $sql);
 	}
 	$sessions++;
-} while ($sessions < 4 || time < $until);
+} while ($sessions < 3 || time < $until);
 is($different, 0, "the same answers in $sessions random sessions from seed $seed on");
 %counts = capture_counts($node);
 is($counts{executions}, $counts{samples} + $counts{thinned} + $counts{dropped} + $counts{errors} + $counts{unfinished}, 'executions add up, with rates that changed');
