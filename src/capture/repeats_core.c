@@ -397,7 +397,7 @@ pgaml_runs_switch(PgamlRuns *runs, int64_t queryid, uint64_t who, int64_t now)
 	uint8_t		before = runs->last[toplevel];
 	uint8_t		at = find(runs, queryid, who);
 
-	if (at != PGAML_RUN_NONE && before != PGAML_RUN_NONE &&
+	if (at != PGAML_RUN_NONE && before != PGAML_RUN_NONE && at != before &&
 		begins_loop(runs, &runs->slots[at], &runs->slots[before]))
 	{
 		leave_parent(runs, before);

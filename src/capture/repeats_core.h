@@ -172,7 +172,8 @@ pgaml_runs_start(PgamlRuns *runs, const void *token, int64_t queryid, uint32_t u
 	PgamlRunSlot *slot;
 
 	runs->serial++;
-	if (at == PGAML_RUN_NONE || runs->slots[at].queryid != queryid || runs->slots[at].who != who)
+	if (at == PGAML_RUN_NONE || at != runs->last[false] ||
+		runs->slots[at].queryid != queryid || runs->slots[at].who != who)
 	{
 		pgaml_runs_switch(runs, queryid, who, now);
 		at = runs->last[toplevel];

@@ -261,6 +261,34 @@ function_per_row(void **state)
 	session_free(s);
 }
 
+/* The same calls in one transaction: each call is a turn. */
+static void
+function_per_row_again(void **state)
+{
+	Session    *s = session_new();
+
+	(void) state;
+	begin(s);
+	for (int call = 0; call < 6; call++)
+	{
+		start(s, 1, true, 0);
+		for (int i = 0; i < 8; i++)
+			nested(s, 2, 1);
+		finish(s, 0, 8, 4.0);
+	}
+	commit(s);
+	assert_int_equal(s->ndelivered, 7);
+	for (int i = 0; i < 7; i++)
+	{
+		bool		inner = s->delivered[i].queryid == 2;
+
+		assert_int_equal(s->delivered[i].length, inner ? 8 : 6);
+		assert_int_equal(s->delivered[i].previous_queryid, inner ? 1 : 0);
+		assert_int_equal(s->delivered[i].matched, inner);
+	}
+	session_free(s);
+}
+
 /* One statement inside and outside of functions is two. */
 static void
 nested_is_apart(void **state)
@@ -592,6 +620,7 @@ main(void)
 		cmocka_unit_test(two_lists),
 		cmocka_unit_test(list_under_way),
 		cmocka_unit_test(function_per_row),
+		cmocka_unit_test(function_per_row_again),
 		cmocka_unit_test(nested_is_apart),
 		cmocka_unit_test(four_are_no_run),
 		cmocka_unit_test(lookups_of_half_the_rows),

@@ -232,9 +232,9 @@ model_start(Model *m, int64_t queryid, bool toplevel)
 		else if (m->runs[i]->queryid == queryid && m->runs[i]->toplevel == toplevel)
 			at = i;
 	}
-	if (at >= 0 && at != before)
+	if (at >= 0 && at != m->last[0])
 	{
-		if (before >= 0 && model_begins_loop(m, m->runs[at], m->runs[before]))
+		if (before >= 0 && at != before && model_begins_loop(m, m->runs[at], m->runs[before]))
 		{
 			m->runs[before]->parent = -1;
 			model_end_tree(m, at);
