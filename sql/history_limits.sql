@@ -31,9 +31,9 @@ FROM (VALUES (NULL, 91), (NULL, 89), (NULL, NULL),
              ((SELECT job_id FROM pganalytics.training_jobs WHERE status = 'pending'), NULL)) AS age (j, d);
 INSERT INTO pganalytics.trials (experiment_id, number, state, hyperparameters, fold_values, confirm_values, cpu_ms, started_at)
 SELECT experiment_id, 0, 'complete', '{}', '{}', '{}', 1, now() FROM pganalytics.experiments;
-INSERT INTO pganalytics.execution_samples
-SELECT now() - make_interval(days => d), 5, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 10,
-       1, 1, 1, 1, 1, 1, true, 'done', '{}'
+INSERT INTO pganalytics.execution_samples (sampled_at, queryid, plan_id, execution_ms, rows, session_id, transaction_no,
+  userid, place, application_hash, weight, active_backends, toplevel, outcome, plan_facts)
+SELECT now() - make_interval(days => d), 5, 1, 1, 1, 1, 1, 10, 1, 1, 1, 1, true, 'done', '{}'
 FROM (VALUES (29), (31)) AS age (d);
 UPDATE pganalytics.collector_state SET last_retention = now() - interval '2 minutes';
 SELECT count(*) FROM collect_statements();
