@@ -212,7 +212,7 @@ sub odd_random
 	my $sql = '';
 
 	srand($seed);
-	for my $name (qw(errors subtransactions queries writes toggles cursors prepared nesting cancelled temporary))
+	for my $name (qw(errors subtransactions queries writes toggles cursors prepared nesting temporary))
 	{
 		# statements of one line each, without bodies and data of COPY, that no later session would miss
 		my @pool = grep { /^[A-Z]/ && !/STDIN|o_role|DISCARD|DROP|SET |RESET|TRANSACTION|PREPARED|o_proc|100000|lo_|CREATE|LISTEN|NOTIFY|TRUNCATE|DELETE FROM o_t|_timeout|^(DO|COMMIT|ROLLBACK|BEGIN|LOCK|COPY)\b/ && !/generate_series\(1, \d{7}/ }
