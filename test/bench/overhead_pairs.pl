@@ -122,12 +122,17 @@ sub start
 		exit 1;
 	}
 	$server->{pgbench} = $pid;
+	# pgbench looks around in a connection of its own first: the same backends twice.
+	my $before = '';
+
 	for (1 .. 600)
 	{
-		my $pids = psql($server, "SELECT string_agg(pid::text, ' ') FROM pg_stat_activity WHERE application_name = 'pgbench'");
+		my $pids = psql($server, "SELECT string_agg(pid::text, ' ' ORDER BY pid) FROM pg_stat_activity WHERE application_name = 'pgbench'");
 
 		$server->{backends} = [ split / /, $pids ];
-		last if @{ $server->{backends} } == $clients && transactions($server) - $first > 200 * $clients;
+		last if @{ $server->{backends} } == $clients && transactions($server) - $first > 200 * $clients
+		  && $pids eq $before;
+		$before = $pids;
 		nap(0.1);
 	}
 	kill 'STOP', $pid;
