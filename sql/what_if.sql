@@ -117,8 +117,10 @@ SELECT * FROM predict_with_settings('SELECT 1', '{"role": "postgres"}');
 
 -- A function that planning evaluates sees only what is there, and may ask the same.
 CREATE FUNCTION five() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE found int;
 BEGIN
-	RETURN (SELECT min(k) FROM t WHERE id = 5);
+	EXECUTE 'SELECT min(k) FROM t WHERE id = 5' INTO found;
+	RETURN found;
 END $$;
 SELECT * FROM what_if('SELECT * FROM t WHERE id = five()', 'CREATE INDEX i ON t (id)');
 CREATE FUNCTION asks() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
