@@ -47,7 +47,7 @@ SELECT is_called FROM counter;
 SELECT count(*), min(id), min(amount) FROM sold;
 BEGIN READ ONLY;
 SELECT predict_query_time('DELETE FROM sold') IS NULL AS in_read_only_transaction;
-SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation IN ('sold'::regclass, 'pganalytics.statement_recent'::regclass);
+SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'sold'::regclass;
 COMMIT;
 
 -- A statement that ran: its text says what its queryid says, with $n as well as with a value.
