@@ -5,7 +5,9 @@ CREATE EXTENSION pganalytics_ml CASCADE;
 SHOW pganalytics_ml.guard_mode;
 SHOW pganalytics_ml.max_predicted_time;
 SET pganalytics_ml.guard_mode = 'stop';
+\set VERBOSITY sqlstate
 SET pganalytics_ml.max_predicted_time = -1;
+\set VERBOSITY default
 SET pganalytics_ml.max_predicted_time = '2min';
 SHOW pganalytics_ml.max_predicted_time;
 RESET pganalytics_ml.max_predicted_time;

@@ -106,7 +106,9 @@ SELECT plan_changed, reason FROM predict_with_settings('SELECT * FROM t WHERE k 
 SELECT plan_changed, reason FROM predict_with_settings('SELECT * FROM t ORDER BY name', '{"work_mem": 64}');
 SHOW work_mem;
 SELECT * FROM predict_with_settings('SELECT 1', '{"work_mem": "lots"}');
+\set VERBOSITY sqlstate
 SELECT * FROM predict_with_settings('SELECT 1', '{"work_mem": -1}');
+\set VERBOSITY terse
 SELECT * FROM predict_with_settings('SELECT 1', '{"work_mem": null}');
 SELECT * FROM predict_with_settings('SELECT 1', '{"work_mem": [1]}');
 SELECT * FROM predict_with_settings('SELECT 1', '[1]');

@@ -20,9 +20,10 @@
  *
  * Intervals are split-conformal (Lei et al. 2018) on absolute log error of
  * single executions, divided for warm rows by the statement's own spread
- * (locally weighted, section 5.2 there), in groups (Mondrian): the statement,
- * else the predicted size, else all; cold rows by statements left out.  Those
- * of history adapt to drift (adaptive.c).
+ * (locally weighted, section 5.2 there; from an execution's own plan a spread
+ * beyond ML_SPREAD_OWN_MAX says nothing more), in groups (Mondrian): the
+ * statement, else the predicted size, else all; cold rows by statements left
+ * out.  Those of history adapt to drift (adaptive.c).
  *-------------------------------------------------------------------------
  */
 #ifndef PGAML_ML_STAGES_H

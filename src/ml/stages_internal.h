@@ -14,6 +14,7 @@
 #define ML_STAGE_WARM_COUNT	ML_STAGE_MODEL_COLD /* stages for warm rows, the first ones */
 #define ML_SPREAD_GROUPS	4	/* how steady a statement is: below 0.1, 0.25, 0.6, above */
 #define ML_STAGE_MAX_PLANS	65536	/* plan ids kept */
+#define ML_SPREAD_OWN_MAX	0.25	/* log; the scale of errors from an execution's own plan grows no further */
 #define ML_SPREAD_FLOOR		0.02	/* log; a statement is never thought steadier than this */
 #define ML_SMEAR_MAX		3.0 /* log; one absurd residual or spread must not set the mean */
 #define ML_CONFIDENCE_CAP	0.95

@@ -174,6 +174,9 @@ pgaml_ml_stage_scale(const MlStages *stages, MlStageKind kind, const float *row)
 	spread = row[stages->layout.lag_spread];
 	if (isnan(spread))
 		spread = stages->default_spread;
+	/* The plan tells most of what parameters do: how far they spread a statement says little of what is left. */
+	if (kind == ML_STAGE_MODEL_OWN && spread > ML_SPREAD_OWN_MAX)
+		spread = ML_SPREAD_OWN_MAX;
 	return spread > ML_SPREAD_FLOOR ? spread : ML_SPREAD_FLOOR;
 }
 
