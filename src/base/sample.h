@@ -75,7 +75,8 @@ typedef enum PgamlOutcome
 {
 	PGAML_OUTCOME_DONE = 'd',
 	PGAML_OUTCOME_ERROR = 'e',
-	PGAML_OUTCOME_CANCELLED = 'c'
+	PGAML_OUTCOME_CANCELLED = 'c',
+	PGAML_OUTCOME_EXPLAINED = 'x'	/* done, but by EXPLAIN ANALYZE: with a clock at its nodes, its rows not sent */
 } PgamlOutcome;
 
 /*

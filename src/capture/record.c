@@ -20,6 +20,7 @@
 #include "jit/jit.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "tcop/dest.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
@@ -40,6 +41,7 @@ typedef struct PgamlFollowed
 	bool		asked;			/* nodes are counted for us */
 	bool		fetched_all;	/* the last fetch came to the end */
 	bool		again;			/* rows may have been fetched more than once */
+	bool		explained;		/* by EXPLAIN ANALYZE */
 	uint64		fetched;		/* rows over all fetches */
 	PgamlSample sample;
 } PgamlFollowed;
@@ -225,6 +227,20 @@ find_followed(const QueryDesc *query)
 }
 
 /*
+ * Did EXPLAIN ANALYZE run it?  What others ask of the nodes, auto_explain for
+ * example, they ask of a statement whose rows go somewhere.
+ *
+ * CAUTION: only while it runs; where its rows went may be gone at its end.
+ */
+static bool
+is_explained(const QueryDesc *query)
+{
+	CommandDest to = query->dest->mydest;
+
+	return query->instrument_options != 0 && (to == DestNone || to == DestIntoRel || PGAML_DEST_EXPLAINS(to));
+}
+
+/*
  * One fetch is over.  A portal that can scroll is rewound when it is to be
  * kept beyond its transaction, and then read to its end: whether that is the
  * case, or what is left was fetched, cannot be told.
@@ -235,7 +251,10 @@ pgaml_record_ran(QueryDesc *query, ScanDirection direction, uint64 count)
 	PgamlFollowed *followed = find_followed(query);
 	uint64		rows = query->estate->es_processed;
 
-	if (followed == NULL || ScanDirectionIsNoMovement(direction))
+	if (followed == NULL)
+		return;
+	followed->explained = is_explained(query);
+	if (ScanDirectionIsNoMovement(direction))
 		return;
 	if (ScanDirectionIsBackward(direction) ||
 		(count == 0 && followed->fetched > 0 && (query->estate->es_top_eflags & EXEC_FLAG_BACKWARD) != 0))
@@ -380,7 +399,7 @@ finish(void *arg)
 	sample->rows = pgaml_hot.session.previous_rows;
 	sample->jit_ms = jit_ms(query->estate);
 	describe_usage(&query->totaltime->bufusage, &query->totaltime->walusage, sample);
-	hand_over(followed, PGAML_OUTCOME_DONE);
+	hand_over(followed, followed->explained ? PGAML_OUTCOME_EXPLAINED : PGAML_OUTCOME_DONE);
 }
 
 void

@@ -50,6 +50,13 @@
 #define PGAML_ROWS_PROCESSED(estate)	((estate)->es_processed)
 #endif
 
+/* 17: EXPLAIN (SERIALIZE) turns rows into text and drops them. */
+#if PG_VERSION_NUM >= 170000
+#define PGAML_DEST_EXPLAINS(to)	((to) == DestExplainSerialize)
+#else
+#define PGAML_DEST_EXPLAINS(to)	false
+#endif
+
 /* 17: block times are kept apart for shared, local and temporary blocks. */
 #if PG_VERSION_NUM >= 170000
 #define PGAML_BLK_READ_TIME(usage)	((usage)->shared_blk_read_time)

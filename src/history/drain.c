@@ -199,6 +199,8 @@ outcome_name(char outcome)
 			return "done";
 		case PGAML_OUTCOME_CANCELLED:
 			return "cancelled";
+		case PGAML_OUTCOME_EXPLAINED:
+			return "explained";
 		default:
 			return "error";
 	}

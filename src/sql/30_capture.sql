@@ -37,7 +37,7 @@ CREATE TABLE pganalytics.execution_samples (
     active_backends      smallint NOT NULL,
     toplevel             boolean NOT NULL,
     nodes_counted        boolean NOT NULL DEFAULT false,    -- rows of every node were counted
-    outcome              text NOT NULL CHECK (outcome IN ('done', 'error', 'cancelled')),
+    outcome              text NOT NULL CHECK (outcome IN ('done', 'error', 'cancelled', 'explained')),
     plan_facts           real[] NOT NULL        -- layout: src/base/sample.h
 );
 CREATE INDEX execution_samples_queryid ON pganalytics.execution_samples (queryid, sampled_at);

@@ -101,7 +101,7 @@ captured AS (
   SELECT queryid, toplevel, count(*) AS calls, sum(rows) AS rows, sum(execution_ms) AS ms,
     ARRAY[sum(shared_blks_hit), sum(shared_blks_read), sum(shared_blks_dirtied), sum(shared_blks_written),
       sum(temp_blks_read), sum(temp_blks_written), sum(wal_bytes)] AS used
-  FROM pganalytics.execution_samples WHERE outcome = 'done' GROUP BY 1, 2)
+  FROM pganalytics.execution_samples WHERE outcome IN ('done', 'explained') GROUP BY 1, 2)
 SELECT c.queryid, s.queryid, c.calls, s.calls, c.rows, s.rows, c.ms, s.ms, c.used, s.used, left(c.query, 60)
 FROM counted c FULL JOIN captured s USING (queryid, toplevel)
 WHERE (s.queryid IS NULL AND c.query !~ $utility)
@@ -192,6 +192,20 @@ for my $case ([ '', 'SELECT count(*) AS k_seen FROM k_t WHERE b < 9' ],
 	is(value_of($node, q{SELECT concat_ws(' ', shared_blks_hit, shared_blks_read, shared_blks_dirtied, temp_blks_read, temp_blks_written, wal_bytes)
 		FROM pganalytics.execution_samples WHERE queryid IN (SELECT queryid FROM pg_stat_statements WHERE query LIKE '%k_seen%')}), $seen, "as EXPLAIN says: $case->[1]");
 }
+
+# -- what EXPLAIN ran is told apart, and what auto_explain looked at is not
+forget_all($node);
+$node->safe_psql('postgres', q{
+EXPLAIN ANALYZE SELECT count(*) AS k_how FROM k_t; EXPLAIN (ANALYZE, TIMING OFF) SELECT sum(b) AS k_how FROM k_t;
+PREPARE k_how AS SELECT max(b) AS k_how FROM k_t; EXPLAIN ANALYZE EXECUTE k_how; EXECUTE k_how; SELECT min(b) AS k_how FROM k_t;
+LOAD 'auto_explain'; SET auto_explain.log_min_duration = 0; SET auto_explain.log_analyze = on; SET auto_explain.log_nested_statements = on;
+SELECT avg(b) AS k_how FROM k_t; UPDATE k_log AS k_how SET n = n; DO 'BEGIN PERFORM count(b) AS k_how FROM k_t; END';
+BEGIN; DECLARE k_how CURSOR FOR SELECT a AS k_how FROM k_t; FETCH 3 FROM k_how; COMMIT});
+store($node);
+is(value_of($node, q{SELECT string_agg(outcome, ' ' ORDER BY sampled_at) FROM pganalytics.execution_samples
+	WHERE queryid NOT IN (SELECT queryid FROM ignored) AND queryid IN (SELECT queryid FROM pg_stat_statements WHERE query LIKE '%k_how%')}),
+	'explained explained explained done done done done done' . (value_of($node, "SELECT current_setting('server_version_num')::int >= 180000") eq 't' ? ' done' : ''),
+	'executions by EXPLAIN are told apart');
 
 # -- compiling, as pg_stat_statements sums it up
 SKIP:

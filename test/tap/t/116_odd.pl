@@ -72,7 +72,7 @@ WITH counted AS (
   WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND query !~* '^\s*(create|do|call|explain|copy|fetch|move|declare|close|drop|refresh|alter|analyze|vacuum|prepare|deallocate|execute|begin|set|reset|grant|truncate|commit|rollback|savepoint|release|listen|notify|unlisten|discard|comment|checkpoint|cluster|reindex|lock|show|security|import|reassign|abort|end|start)\y'
     AND query !~ 'pganalytics|pg_stat_statements|service_status| INTO o_s' GROUP BY 1, 2),
-captured AS (SELECT queryid, toplevel, sum(weight) AS samples, sum(rows) AS rows FROM pganalytics.execution_samples WHERE outcome = 'done' GROUP BY 1, 2),
+captured AS (SELECT queryid, toplevel, sum(weight) AS samples, sum(rows) AS rows FROM pganalytics.execution_samples WHERE outcome IN ('done', 'explained') GROUP BY 1, 2),
 explained AS (SELECT queryid FROM pg_stat_statements WHERE query ~* '^\s*explain')
 SELECT c.calls, s.samples, c.rows, s.rows, c.toplevel, left(regexp_replace(c.query, '\s+', ' ', 'g'), 90)
 FROM counted c LEFT JOIN captured s USING (queryid, toplevel)
