@@ -53,10 +53,16 @@ forget_all($node);
 $node->psql('postgres', 'UPDATE l_t SET b = b WHERE a = 1');
 is(failures(), 'error top', 'an error in a trigger after the statement; the expression in it is no execution');
 
-forget_all($node);
-$node->psql('postgres', "SET statement_timeout = '500ms'; SELECT count(*) FROM l_t x, l_t y, l_t z");
-is(failures(), 'cancelled top', 'a statement timeout cancels');
-is(value_of($node, "SELECT execution_ms BETWEEN 1 AND 60000 FROM pganalytics.execution_samples WHERE outcome = 'cancelled'"),
+# On a busy machine the time may be over before the execution begins.
+my $cancelled = '';
+for my $ms (300, 2000, 10000)
+{
+	forget_all($node);
+	$node->psql('postgres', "SET jit = off; SET statement_timeout = $ms; SELECT count(*) FROM l_t x, l_t y, l_t z");
+	last if ($cancelled = failures()) ne '';
+}
+is($cancelled, 'cancelled top', 'a statement timeout cancels');
+is(value_of($node, "SELECT execution_ms > 0 AND execution_ms < 600000 FROM pganalytics.execution_samples WHERE outcome = 'cancelled'"),
 	't', 'with the time until then');
 
 forget_all($node);
