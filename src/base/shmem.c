@@ -93,6 +93,7 @@ init_shared(void)
 	pg_atomic_init_u64(&pgaml_shared->errors, 0);
 	pg_atomic_init_u64(&pgaml_shared->unfinished, 0);
 	pg_atomic_init_u64(&pgaml_shared->failures, 0);
+	pg_atomic_init_u64(&pgaml_shared->capture_off_at, 0);
 	pg_atomic_init_u64(&pgaml_shared->hook_ns, 0);
 	pg_atomic_init_u64(&pgaml_shared->work_ns, 0);
 	pg_atomic_init_u64(&pgaml_shared->cpu_ns, 0);

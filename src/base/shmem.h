@@ -164,6 +164,7 @@ typedef struct PgamlShared
 	pg_atomic_uint64 errors;	/* executions whose sample was lost to an error in a hook */
 	pg_atomic_uint64 unfinished;	/* executions that were dropped before their outcome was known */
 	pg_atomic_uint64 failures;	/* errors in hooks since the last tick */
+	pg_atomic_uint64 capture_off_at;	/* TimestampTz, when it was switched off last */
 	pg_atomic_uint64 hook_ns;	/* what hooks took, captured or not, as flushed by backends */
 	pg_atomic_uint64 work_ns;	/* what capturing took on top, likewise */
 	pg_atomic_uint64 cpu_ns;	/* CPU time of the backends, likewise */

@@ -42,4 +42,10 @@ extern void pgaml_capture_spending(PgamlSpending *recent, double *level);
 /* Counts and cost of this session so far to shared memory. */
 extern void pgaml_capture_flush(void);
 
+/*
+ * Inside an open SPI bracket: when capture switched itself off, an event of
+ * this database tells of it, once.
+ */
+extern void pgaml_capture_tell_off(void);
+
 #endif							/* PGAML_CAPTURE_H */

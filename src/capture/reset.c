@@ -5,6 +5,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 
 #include "base/event.h"
@@ -12,6 +13,7 @@
 #include "base/shmem.h"
 #include "base/spi_run.h"
 #include "base/writable.h"
+#include "capture/capture.h"
 
 PGAML_FUNCTION_INFO_V1(pgaml_capture_reset);
 
@@ -28,6 +30,27 @@ forget_errors(void)
 	LWLockRelease(pgaml_shared->facts_lock);
 	pg_atomic_write_u64(&pgaml_shared->failures, 0);
 	return message;
+}
+
+/* A hook cannot write the event; if this transaction fails, the next visit does. */
+void
+pgaml_capture_tell_off(void)
+{
+	Oid			types[] = {TIMESTAMPTZOID};
+	Datum		values[1];
+	char		message[PGAML_ERROR_LEN];
+
+	if (pg_atomic_read_u32(&pgaml_shared->capture_off) == 0)
+		return;
+	values[0] = TimestampTzGetDatum((TimestampTz) pg_atomic_read_u64(&pgaml_shared->capture_off_at));
+	if (pgaml_spi_exec("SELECT FROM pganalytics.events WHERE kind = 'capture_off' AND at >= $1",
+					   lengthof(types), types, values, NULL, true) > 0)
+		return;
+	LWLockAcquire(pgaml_shared->facts_lock, LW_SHARED);
+	strlcpy(message, pgaml_shared->capture_error, sizeof(message));
+	LWLockRelease(pgaml_shared->facts_lock);
+	pgaml_event_write("capture_off", 0, 0,
+					  psprintf("capture has switched itself off after errors, the last one: %s; capture_reset() turns it on again", message), NULL);
 }
 
 /*

@@ -50,6 +50,7 @@ note_failure(const char *message)
 	if (pg_atomic_add_fetch_u64(&pgaml_shared->failures, 1) < FAILURES_MAX ||
 		!pg_atomic_compare_exchange_u32(&pgaml_shared->capture_off, &expected, 1))
 		return;
+	pg_atomic_write_u64(&pgaml_shared->capture_off_at, (uint64) pgaml_clock_now());
 	ereport(LOG_SERVER_ONLY,
 			(errmsg("pganalytics_ml has switched capture off after %d errors of its own", FAILURES_MAX),
 			 errdetail("The last one was: %s", message),

@@ -481,6 +481,7 @@ pgaml_history_drain(void)
 	drain_facts();
 	stored = drain_samples();
 	pgaml_history_store_repeats();
+	pgaml_capture_tell_off();
 	pgaml_capture_next_tick();
 	return stored;
 }

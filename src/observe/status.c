@@ -48,6 +48,11 @@ enum
 	COL_ERRORS,
 	COL_UNFINISHED,
 	COL_FACTS_SKIPPED,
+	COL_REPEATS,
+	COL_REPEATS_DROPPED,
+	COL_GUARD_CHECKED,
+	COL_GUARD_WARNED,
+	COL_GUARD_CANCELLED,
 	COL_RING_SIZE,
 	COL_RING_USED,
 	COL_ACTIVE_BACKENDS,
@@ -170,6 +175,11 @@ describe_capture(Row *row)
 	set_count(row, COL_ERRORS, &pgaml_shared->errors);
 	set_count(row, COL_UNFINISHED, &pgaml_shared->unfinished);
 	set_count(row, COL_FACTS_SKIPPED, &pgaml_shared->facts_skipped);
+	set(row, COL_REPEATS, Int64GetDatum((int64) pgaml_bag_put(pgaml_repeat_bag)));
+	set_count(row, COL_REPEATS_DROPPED, &pgaml_repeat_bag->dropped);
+	set_count(row, COL_GUARD_CHECKED, &pgaml_shared->guard.checked);
+	set_count(row, COL_GUARD_WARNED, &pgaml_shared->guard.warned);
+	set_count(row, COL_GUARD_CANCELLED, &pgaml_shared->guard.cancelled);
 	set(row, COL_RING_SIZE, Int32GetDatum((int32) pgaml_sample_bag->size));
 	set(row, COL_RING_USED, Int32GetDatum((int32) pgaml_bag_used(pgaml_sample_bag)));
 	set(row, COL_ACTIVE_BACKENDS, Int32GetDatum(pgaml_shmem_active()));
@@ -223,17 +233,21 @@ describe_workers(Row *row)
 }
 
 /*
- * History is covered from the installation to the last collection, but for
- * what history_windows says was lost.
+ * Of the last 24 hours, or the time since the installation, history is covered
+ * up to the last collection, but for what history_windows says was lost.  The
+ * bucket of the installation lacks what was before it: that is no loss.
  */
 static const char tables_sql[] =
 "SELECT c.last_tick, "
-"       least(1, greatest(0, extract(epoch FROM c.last_tick - greatest($1 - interval '24 hours', i.installed_at))::float8 "
-"         - coalesce((SELECT sum((1 - b.coverage) * least(b.bucket_width, extract(epoch FROM c.last_tick - b.bucket_start)::float8)) "
+"       least(1, greatest(0, extract(epoch FROM c.last_tick - d.since)::float8 "
+"         - coalesce((SELECT sum(greatest(0, (1 - b.coverage) * least(b.bucket_width, extract(epoch FROM c.last_tick - b.bucket_start)::float8) "
+"                                          - greatest(0, extract(epoch FROM d.since - b.bucket_start)::float8))) "
 "                       FROM pganalytics.bucket_coverage b WHERE b.origin = i.origin AND b.bucket_start <= c.last_tick "
-"                        AND b.bucket_start >= $1 - interval '24 hours'), 0)) / 86400), "
+"                        AND b.bucket_start + make_interval(secs => b.bucket_width) > d.since), 0)) "
+"       / nullif(extract(epoch FROM $1 - d.since)::float8, 0)), "
 "       m.model_id, $1 - m.activated_at, j.pending, j.running, f.error, f.finished_at "
 "  FROM pganalytics.collector_state c CROSS JOIN pganalytics.installation i "
+" CROSS JOIN LATERAL (SELECT greatest($1 - interval '24 hours', i.installed_at) AS since) d "
 " CROSS JOIN (SELECT count(*) FILTER (WHERE t.status = 'pending') AS pending, "
 "                    count(*) FILTER (WHERE t.status = 'training') AS running FROM pganalytics.training_jobs t) j "
 "  LEFT JOIN pganalytics.models m ON m.stage = 'production' "

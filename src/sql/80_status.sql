@@ -19,11 +19,16 @@ CREATE FUNCTION service_status(
     OUT errors bigint,                      -- captured, but lost to an error of ours
     OUT unfinished bigint,                  -- captured, but dropped before the outcome was known
     OUT facts_skipped bigint,               -- plan facts not stored: lock busy or table full
+    OUT repeats bigint,                     -- records of repeated statements handed to the worker
+    OUT repeats_dropped bigint,             -- records of them lost for want of room
+    OUT guard_checked bigint,               -- executions that the admission guard looked at; more in guard_status()
+    OUT guard_warned bigint,
+    OUT guard_cancelled bigint,
     OUT ring_size integer,
     OUT ring_used integer,
     OUT active_backends integer,            -- executing a statement now
     OUT last_collection timestamptz,
-    OUT coverage_24h double precision,      -- share of the last 24 hours that history surely holds, 0..1
+    OUT coverage_24h double precision,      -- share of the last 24 hours, or since the installation, that history surely holds, 0..1
     OUT production_model bigint,
     OUT production_model_age interval,      -- since it was put into production
     OUT jobs_pending bigint,

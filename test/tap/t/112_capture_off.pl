@@ -89,6 +89,9 @@ my %after = capture_counts($node);
 is($after{executions}, $before{executions}, 'nothing is looked at while it is off');
 store($node);
 is(value_of($node, 'SELECT capture_state FROM service_status()'), 'off after errors', 'a tick does not turn it on');
+store($node);
+is(value_of($node, "SELECT string_agg(message, ' / ') FROM recent_events() WHERE kind = 'capture_off'"),
+	'capture has switched itself off after errors, the last one: fault at "capture-follow"; capture_reset() turns it on again', 'one event tells of it');
 
 # -- turning it on again
 my ($reader_rc, undef, $reader_err) = $node->psql('postgres', 'SELECT capture_reset()', extra_params => [ '-U', 'o_reader' ]);
@@ -117,6 +120,31 @@ is($node->safe_psql('postgres', "SET pganalytics_ml.capture = off; SELECT captur
 	'off: pganalytics_ml.capture is off', 'off by setting');
 is($node->safe_psql('postgres', "SET pganalytics_ml.overhead_budget = 0; SELECT capture_state FROM service_status()"), 'off',
 	'off without a budget');
+
+# -- what the tables say
+sub status
+{
+	my ($columns) = @_;
+
+	return value_of($node, "SELECT $columns FROM service_status()");
+}
+store($node);
+$node->safe_psql('postgres', "DELETE FROM pganalytics.history_windows; UPDATE pganalytics.installation SET installed_at = now() - interval '40 minutes'");
+is(status('coverage_24h BETWEEN 0.9 AND 1'), 't', 'what was before the installation is not missing');
+$node->safe_psql('postgres', q{
+INSERT INTO pganalytics.history_windows (bucket_start, bucket_width, reason, coverage, uncertain_from, uncertain_to, entries, origin)
+SELECT installed_at - interval '30 minutes', 3600, 'gap', 0.5, installed_at - interval '30 minutes', installed_at, 0, origin FROM pganalytics.installation});
+is(status('coverage_24h BETWEEN 0.9 AND 1'), 't', 'nor is what the bucket of the installation lacks');
+$node->safe_psql('postgres', q{UPDATE pganalytics.installation SET installed_at = now() - interval '9 days';
+DELETE FROM pganalytics.history_windows;
+INSERT INTO pganalytics.history_windows (bucket_start, bucket_width, reason, coverage, uncertain_from, uncertain_to, entries, origin)
+SELECT now() - make_interval(hours => h), 3600, 'gap', 0.25, now(), now(), 0, origin FROM pganalytics.installation, unnest(ARRAY[5, 9, 50]) h});
+is(status('abs(coverage_24h - (1 - 2 * 0.75 / 24)) < 0.005'), 't', 'three quarters of two hours are missing of the last 24');
+is(status("concat_ws('|', production_model, production_model_age, jobs_pending, jobs_running)"), '0|0', 'no model, no jobs');
+$node->safe_psql('postgres', q{
+INSERT INTO pganalytics.training_jobs (status, requested_by, requested_at, not_before)
+SELECT s, (SELECT oid FROM pg_roles WHERE rolname = current_user), now(), now() + interval '1 day' FROM unnest(ARRAY['pending', 'pending', 'failed', 'cancelled']) s});
+is(status("concat_ws('|', jobs_pending, jobs_running)"), '2|0', 'jobs that wait');
 
 $node->stop;
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|signal 11/, 'nothing odd in the log');

@@ -38,6 +38,8 @@ my $versions = "SELECT string_agg(DISTINCT model_version::text, ',') FROM $all";
 
 # --- exactly: an activation between two rows of one call ---
 $node->safe_psql('postgres', "SELECT activate_model($one)");
+is($node->safe_psql('postgres', "SELECT production_model, production_model_age BETWEEN interval '0' AND interval '1 hour' FROM service_status()"), "$one|t",
+	'the status names the model in production');
 my $asking = $node->background_psql('postgres');
 is($asking->query_safe($versions), $version{$one}, 'the first model answers');
 pgaml_fault($node, 'predict_next=wait');
