@@ -27,12 +27,14 @@
 #include "capture/capture_internal.h"
 
 #define CALIBRATION_PAIRS	256
-#define CALIBRATION_READS	64
+#define CALIBRATION_BATCHES	8
+#define CALIBRATION_READS	16	/* and calls, in a batch */
 #define LONGEST_HOOK_NS		20e3	/* a hook that took longer was interrupted: no part of the figure */
 #define LONGEST_WORK_NS		500e3	/* likewise, and longer work counts as this much */
 #define READ_TRIES			100000
 
 static double clock_ns = -1.0;	/* of reading the clock; -1: not calibrated */
+static double call_ns = 0;		/* of a hook that does nothing, and of its call in between */
 static double work_total_ns = 0;	/* shielded work so far */
 static double cpu_flushed_ns = 0;	/* CPU time of this process at the last flush */
 
@@ -45,16 +47,56 @@ ns_between(instr_time start, instr_time end)
 
 /* ---- the meter ---- */
 
+/* What is called in between, and a hook around it that is not timed. */
+static pg_noinline void
+do_nothing(PgamlSpan *span)
+{
+	span->on = false;
+}
+
+typedef void (*Callee) (PgamlSpan *span);
+static volatile Callee callee = do_nothing;
+
+static pg_noinline void
+empty_hook(PgamlSpan *span)
+{
+	span->on = pgaml_hot.until_timed < 0;
+	pgaml_span_pause(span);
+	callee(span);
+	pgaml_span_resume(span);
+	pgaml_span_end(span);
+}
+
+static volatile Callee hook = empty_hook;
+
+/*
+ * The clock is read, and hooks are called, with cold caches by the first
+ * batch, and an interrupt may fall into any: the fastest one counts.  Taking
+ * more than a reading costs off every timed call would hide our own cost.
+ */
 static void
 calibrate(void)
 {
-	instr_time	start;
-	instr_time	end;
+	double		fastest[3] = {INFINITY, INFINITY, INFINITY};	/* clock, call, hook with it */
+	PgamlSpan	span;
+	instr_time	times[4];
 
-	INSTR_TIME_SET_CURRENT(start);
-	for (int i = 0; i < CALIBRATION_READS; i++)
-		INSTR_TIME_SET_CURRENT(end);
-	clock_ns = ns_between(start, end) / CALIBRATION_READS;
+	for (int batch = 0; batch < CALIBRATION_BATCHES; batch++)
+	{
+		INSTR_TIME_SET_CURRENT(times[0]);
+		for (int i = 0; i < CALIBRATION_READS; i++)
+			INSTR_TIME_SET_CURRENT(times[1]);
+		for (int i = 0; i < CALIBRATION_READS; i++)
+			callee(&span);
+		INSTR_TIME_SET_CURRENT(times[2]);
+		for (int i = 0; i < CALIBRATION_READS; i++)
+			hook(&span);
+		INSTR_TIME_SET_CURRENT(times[3]);
+		for (int i = 0; i < 3; i++)
+			fastest[i] = Min(fastest[i], ns_between(times[i], times[i + 1]) / CALIBRATION_READS);
+	}
+	clock_ns = fastest[0];
+	call_ns = Max(fastest[2] - fastest[1], 0.0);
 	cpu_flushed_ns = pgaml_os_cpu_ns();
 }
 
@@ -103,7 +145,7 @@ pgaml_span_ended(PgamlSpan *span)
 
 	INSTR_TIME_SET_CURRENT(now);
 	own = ns_between(span->start, span->before) + ns_between(span->after, now) -
-		2 * clock_ns - (span->work_ns + work_total_ns);
+		2 * clock_ns - (span->work_ns + work_total_ns) + call_ns;
 	if (own < LONGEST_HOOK_NS)
 		pgaml_hot.hook_ns += own * PGAML_TIMED_EVERY;
 }

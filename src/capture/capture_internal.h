@@ -12,12 +12,14 @@
 #ifndef PGAML_CAPTURE_INTERNAL_H
 #define PGAML_CAPTURE_INTERNAL_H
 
+#include "access/xact.h"
 #include "executor/execdesc.h"
 #include "parser/analyze.h"
 
 #include "base/facts_table.h"
 #include "base/sample.h"
 #include "capture/hot.h"
+#include "capture/repeats_core.h"
 
 /* Reached without the indirection that symbols of other libraries need. */
 #pragma GCC visibility push(hidden)
@@ -150,12 +152,48 @@ extern void pgaml_budget_add_nodes(int instrument_options, double pairs);
 
 /* ---- repeats.c: runs of one statement; every watched execution, sampled or not ---- */
 
-extern void pgaml_repeats_start(const QueryDesc *query);
+extern PgamlRuns pgaml_runs;
+
+/*
+ * The first execution in a transaction; false when it cannot be followed.
+ * Another application_name is another client of a pooler.
+ */
+extern bool pgaml_repeats_transaction(LocalTransactionId lxid, TimestampTz now);
+
+static inline void
+pgaml_repeats_start(const QueryDesc *query)
+{
+	LocalTransactionId lxid = PGAML_MY_LXID;
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+
+	if (unlikely(lxid != pgaml_hot.runs_lxid) && unlikely(!pgaml_repeats_transaction(lxid, now)))
+		return;
+	pgaml_runs_start(&pgaml_runs, query, (int64) query->plannedstmt->queryId, GetUserId(),
+					 pgaml_hot.depth == 0, now);
+}
 
 /* ExecutorRun came back; an execution ended or failed.  Others than started ones are ignored. */
-extern void pgaml_repeats_ran(const QueryDesc *query);
-extern void pgaml_repeats_end(const QueryDesc *query);
-extern void pgaml_repeats_failed(const QueryDesc *query);
+static inline void
+pgaml_repeats_ran(const QueryDesc *query)
+{
+	pgaml_runs_rows(&pgaml_runs, query, (int64) query->estate->es_processed);
+}
+
+static inline void
+pgaml_repeats_failed(const QueryDesc *query)
+{
+	pgaml_runs_fail(&pgaml_runs, query);
+}
+
+static inline void
+pgaml_repeats_end(const QueryDesc *query)
+{
+	const Instrumentation *total = query->totaltime;
+
+	if (pgaml_runs.nopen > 0)
+		pgaml_runs_end(&pgaml_runs, query, total == NULL ? 0.0 :
+					   total->total * 1000.0 + INSTR_TIME_GET_MILLISEC(total->counter));
+}
 
 /* ---- mailbox.c: the way to the worker ---- */
 

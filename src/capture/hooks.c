@@ -4,7 +4,7 @@
  *
  * Every hook calls the previous one or the standard function, exactly once.
  * Depth is counted where pg_stat_statements of the same major counts it, for
- * all statements, also while capture is off, and restored in PG_FINALLY.
+ * all statements, also while capture is off, and restored when they fail.
  * Hooks are guests: no error of ours, no waiting, no catalog access.
  *-------------------------------------------------------------------------
  */
@@ -153,12 +153,12 @@ capture_executor_start(QueryDesc *queryDesc, int eflags)
 	pgaml_span_end(&span);
 }
 
-/* Undo the depth, and note an execution that ended in an error. */
-static inline void
-leave_executor(QueryDesc *queryDesc, bool done)
+/* An execution ends in an error: undo the depth, and note it. */
+static pg_noinline void
+executor_failed(QueryDesc *queryDesc)
 {
 	pgaml_watch_leave();
-	if (unlikely(!done) && queryDesc->plannedstmt->queryId != 0)
+	if (queryDesc->plannedstmt->queryId != 0)
 	{
 		pgaml_repeats_failed(queryDesc);
 		pgaml_record_failed(queryDesc);
@@ -168,7 +168,6 @@ leave_executor(QueryDesc *queryDesc, bool done)
 static pg_attribute_hot void
 capture_executor_run(PGAML_RUN_PARAMS)
 {
-	volatile bool done = false;
 	PgamlSpan	span;
 
 	pgaml_span_begin(&span);
@@ -180,15 +179,16 @@ capture_executor_run(PGAML_RUN_PARAMS)
 			prev_executor_run(PGAML_RUN_ARGS);
 		else
 			standard_ExecutorRun(PGAML_RUN_ARGS);
-		pgaml_span_resume(&span);
-		done = true;
-		pgaml_repeats_ran(queryDesc);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		leave_executor(queryDesc, done);
+		executor_failed(queryDesc);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	pgaml_span_resume(&span);
+	pgaml_watch_leave();
+	pgaml_repeats_ran(queryDesc);
 	if (unlikely(pgaml_hot.followed != NULL))
 		pgaml_record_ran(queryDesc, direction, count);
 	pgaml_span_end(&span);
@@ -206,21 +206,20 @@ call_executor_finish(QueryDesc *queryDesc)
 static void
 call_executor_finish_nested(QueryDesc *queryDesc, PgamlSpan *span)
 {
-	volatile bool done = false;
-
 	pgaml_watch_enter();
 	PG_TRY();
 	{
 		pgaml_span_pause(span);
 		call_executor_finish(queryDesc);
-		pgaml_span_resume(span);
-		done = true;
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		leave_executor(queryDesc, done);
+		executor_failed(queryDesc);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	pgaml_span_resume(span);
+	pgaml_watch_leave();
 }
 
 /* Triggers are fired here; a plain SELECT has none, so nothing runs inside. */

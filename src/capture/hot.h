@@ -52,6 +52,7 @@ typedef struct PgamlHot
 	double		hook_ns;		/* time of hook calls since the last flush, estimated */
 	double		work_ns;		/* time of shielded work since the last flush */
 	float		gate;			/* share of executions that is looked at, when skip was drawn */
+	LocalTransactionId runs_lxid;	/* transaction that repeats.c follows; invalid: none */
 	int			planned;		/* plannings not yet followed by an execution, or more; 0: none */
 	PgamlSession session;
 } PgamlHot;

@@ -52,10 +52,9 @@ typedef struct Waiting
 	PgamlRepeat sum;			/* queryid 0: free; runs 0: nothing waits */
 } Waiting;
 
-static PgamlRuns runs;
+PgamlRuns	pgaml_runs;
 static Waiting waiting[WAITING];
 static bool installed = false;
-static LocalTransactionId seen_lxid = InvalidLocalTransactionId;
 static char seen_application[NAMEDATALEN];
 static uint64 told_evicted = 0;
 static uint64 told_unexplained = 0;
@@ -149,15 +148,15 @@ add_run(const PgamlRun *run, void *arg)
 }
 
 /* Give the counts of the core to shared memory. */
-static void
+static pg_noinline void
 tell_counts(void)
 {
-	if (runs.evicted != told_evicted)
-		pg_atomic_fetch_add_u64(&pgaml_shared->repeats_evicted, runs.evicted - told_evicted);
-	if (runs.unexplained != told_unexplained)
-		pg_atomic_fetch_add_u64(&pgaml_shared->repeats_unexplained, runs.unexplained - told_unexplained);
-	told_evicted = runs.evicted;
-	told_unexplained = runs.unexplained;
+	if (pgaml_runs.evicted != told_evicted)
+		pg_atomic_fetch_add_u64(&pgaml_shared->repeats_evicted, pgaml_runs.evicted - told_evicted);
+	if (pgaml_runs.unexplained != told_unexplained)
+		pg_atomic_fetch_add_u64(&pgaml_shared->repeats_unexplained, pgaml_runs.unexplained - told_unexplained);
+	told_evicted = pgaml_runs.evicted;
+	told_unexplained = pgaml_runs.unexplained;
 }
 
 /* Everything that waits here; with last, also what the bag has no room for is given up. */
@@ -172,7 +171,7 @@ put_all(bool last)
 static void
 leave_backend(int code, Datum arg)
 {
-	pgaml_runs_close(&runs);
+	pgaml_runs_close(&pgaml_runs);
 	put_all(true);
 }
 
@@ -186,11 +185,12 @@ end_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			if (seen_lxid == InvalidLocalTransactionId)
+			if (pgaml_hot.runs_lxid == InvalidLocalTransactionId)
 				return;
-			pgaml_runs_transaction_end(&runs);
-			tell_counts();
-			seen_lxid = InvalidLocalTransactionId;
+			pgaml_runs_transaction_end(&pgaml_runs);
+			if (unlikely(pgaml_runs.evicted + pgaml_runs.unexplained != told_evicted + told_unexplained))
+				tell_counts();
+			pgaml_hot.runs_lxid = InvalidLocalTransactionId;
 			break;
 		default:
 			break;
@@ -201,18 +201,14 @@ end_transaction(XactEvent event, void *arg)
 static void
 install(void *arg)
 {
-	pgaml_runs_init(&runs, add_run, NULL);
+	pgaml_runs_init(&pgaml_runs, add_run, NULL);
 	RegisterXactCallback(end_transaction, NULL);
 	before_shmem_exit(leave_backend, (Datum) 0);
 	installed = true;
 }
 
-/*
- * The first execution in a transaction; false when it cannot be followed.
- * Another application_name is another client of a pooler.
- */
-static pg_noinline bool
-begin_transaction(LocalTransactionId lxid)
+bool
+pgaml_repeats_transaction(LocalTransactionId lxid, TimestampTz now)
 {
 	const char *name = application_name ? application_name : "";
 
@@ -220,50 +216,12 @@ begin_transaction(LocalTransactionId lxid)
 		return false;
 	if (strncmp(name, seen_application, NAMEDATALEN - 1) != 0)
 	{
-		pgaml_runs_close(&runs);
+		pgaml_runs_close(&pgaml_runs);
 		strlcpy(seen_application, name, NAMEDATALEN);
 	}
-	seen_lxid = lxid;
-	pgaml_runs_transaction(&runs, GetCurrentStatementStartTimestamp());
+	pgaml_hot.runs_lxid = lxid;
+	pgaml_runs_transaction(&pgaml_runs, now);
 	return true;
-}
-
-/* ---- executions ---- */
-
-void
-pgaml_repeats_start(const QueryDesc *query)
-{
-	LocalTransactionId lxid = PGAML_MY_LXID;
-
-	if (unlikely(lxid != seen_lxid) && !begin_transaction(lxid))
-		return;
-	pgaml_runs_start(&runs, query, (int64) query->plannedstmt->queryId, GetUserId(),
-					 pgaml_hot.depth == 0, GetCurrentStatementStartTimestamp());
-}
-
-void
-pgaml_repeats_ran(const QueryDesc *query)
-{
-	if (runs.nopen > 0)
-		pgaml_runs_rows(&runs, query, (int64) query->estate->es_processed);
-}
-
-void
-pgaml_repeats_failed(const QueryDesc *query)
-{
-	if (runs.nopen > 0)
-		pgaml_runs_fail(&runs, query);
-}
-
-void
-pgaml_repeats_end(const QueryDesc *query)
-{
-	const Instrumentation *total = query->totaltime;
-
-	if (runs.nopen == 0)
-		return;
-	pgaml_runs_end(&runs, query, total == NULL ? 0.0 :
-				   total->total * 1000.0 + INSTR_TIME_GET_MILLISEC(total->counter));
 }
 
 /* ---- for the worker ---- */

@@ -11,7 +11,6 @@
  */
 #include "capture/repeats_core.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #define LISTED		(PGAML_RUN_MIN - 1) /* rows that make a list */
@@ -439,18 +438,8 @@ pgaml_runs_init(PgamlRuns *runs, PgamlRunDeliver deliver, void *arg)
 	empty(runs);
 }
 
-void
-pgaml_runs_transaction(PgamlRuns *runs, int64_t now)
-{
-	if (runs->used > 0 && now - runs->idle_from > runs->pause)
-		pgaml_runs_close(runs);
-	runs->transaction++;
-	runs->transaction_top = 0;
-}
-
-/* The execution under way with that token, or -1. */
-static int
-find_open(const PgamlRuns *runs, const void *token)
+int
+pgaml_runs_find_open(const PgamlRuns *runs, const void *token)
 {
 	int			i = runs->nopen - 1;
 
@@ -459,17 +448,8 @@ find_open(const PgamlRuns *runs, const void *token)
 	return i;
 }
 
-/* The slot of an execution under way, unless the slot has another one since. */
-static PgamlRunSlot *
-slot_of(PgamlRuns *runs, int open)
-{
-	PgamlRunSlot *slot = &runs->slots[runs->open[open].slot];
-
-	return slot->token == runs->open[open].token ? slot : NULL;
-}
-
-static void
-drop_open(PgamlRuns *runs, int open)
+void
+pgaml_runs_drop_open(PgamlRuns *runs, int open)
 {
 	runs->nopen--;
 	if (open < runs->nopen)
@@ -478,49 +458,15 @@ drop_open(PgamlRuns *runs, int open)
 }
 
 void
-pgaml_runs_rows(PgamlRuns *runs, const void *token, int64_t rows)
-{
-	int			open = find_open(runs, token);
-	PgamlRunSlot *slot = open >= 0 ? slot_of(runs, open) : NULL;
-
-	if (slot != NULL && slot->rows >= 0)
-		slot->rows += rows;
-}
-
-void
-pgaml_runs_end(PgamlRuns *runs, const void *token, double ms)
-{
-	int			open = find_open(runs, token);
-	PgamlRunSlot *slot;
-
-	if (open < 0)
-		return;
-	slot = slot_of(runs, open);
-	drop_open(runs, open);
-	if (slot == NULL)
-		return;
-	slot->token = NULL;
-	slot->ms += ms;
-	if ((slot->who & 1) != 0)
-	{
-		int64_t		us = ms < 1e12 ? (int64_t) (ms * 1000.0) : INT64_C(1000000000000000);
-
-		runs->idle_from = slot->last_at + us;
-		if (us > PGAML_BURST_PAUSE_US)
-			runs->pause = us;
-	}
-}
-
-void
 pgaml_runs_fail(PgamlRuns *runs, const void *token)
 {
-	int			open = find_open(runs, token);
+	int			open = pgaml_runs_open(runs, token);
 	PgamlRunSlot *slot;
 
 	if (open < 0)
 		return;
-	slot = slot_of(runs, open);
-	drop_open(runs, open);
+	slot = pgaml_runs_slot(runs, open);
+	pgaml_runs_drop_open(runs, open);
 	if (slot == NULL)
 		return;
 	slot->token = NULL;
@@ -555,12 +501,11 @@ close_nested(PgamlRuns *runs)
 }
 
 void
-pgaml_runs_transaction_end(PgamlRuns *runs)
+pgaml_runs_end_units(PgamlRuns *runs)
 {
-	runs->nopen = 0;
 	if (runs->transaction_top >= PGAML_RUN_MIN)
 		pgaml_runs_close(runs);
-	else if (runs->nested > 0)
+	else
 		close_nested(runs);
 }
 

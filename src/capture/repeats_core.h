@@ -36,6 +36,7 @@
 #define PGAML_REPEATS_CORE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define PGAML_RUNS				32	/* open runs of a session, less than PGAML_RUN_NONE */
@@ -142,22 +143,35 @@ typedef struct PgamlRuns
 /* Empty; ended runs go to deliver. */
 extern void pgaml_runs_init(PgamlRuns *runs, PgamlRunDeliver deliver, void *arg);
 
-/* The first execution of a transaction follows.  now in us. */
-extern void pgaml_runs_transaction(PgamlRuns *runs, int64_t now);
-
 /* The slow half of pgaml_runs_start: another statement was executed before. */
 extern void pgaml_runs_switch(PgamlRuns *runs, int64_t queryid, uint64_t who, int64_t now);
 
-/* An execution under way has given rows, has ended, or has failed; unknown ones are ignored. */
-extern void pgaml_runs_rows(PgamlRuns *runs, const void *token, int64_t rows);
-extern void pgaml_runs_end(PgamlRuns *runs, const void *token, double ms);
+/* An execution under way has failed; unknown ones are ignored. */
 extern void pgaml_runs_fail(PgamlRuns *runs, const void *token);
 
-/* The transaction ends, with everything that is under way. */
-extern void pgaml_runs_transaction_end(PgamlRuns *runs);
+/* The transaction ends, with everything that is under way; the slow half: with runs that end. */
+extern void pgaml_runs_end_units(PgamlRuns *runs);
+
+static inline void
+pgaml_runs_transaction_end(PgamlRuns *runs)
+{
+	runs->nopen = 0;
+	if (runs->transaction_top >= PGAML_RUN_MIN || runs->nested > 0)
+		pgaml_runs_end_units(runs);
+}
 
 /* End all runs. */
 extern void pgaml_runs_close(PgamlRuns *runs);
+
+/* The first execution of a transaction follows.  now in us. */
+static inline void
+pgaml_runs_transaction(PgamlRuns *runs, int64_t now)
+{
+	if (runs->used > 0 && now - runs->idle_from > runs->pause)
+		pgaml_runs_close(runs);
+	runs->transaction++;
+	runs->transaction_top = 0;
+}
 
 /*
  * An execution starts; token tells it from others under way.  A statement
@@ -198,6 +212,69 @@ pgaml_runs_start(PgamlRuns *runs, const void *token, int64_t queryid, uint32_t u
 	{
 		runs->open[runs->nopen].token = token;
 		runs->open[runs->nopen++].slot = at;
+	}
+}
+
+/* The execution under way with that token, or -1; other than the last one started. */
+extern int	pgaml_runs_find_open(const PgamlRuns *runs, const void *token);
+
+static inline int
+pgaml_runs_open(const PgamlRuns *runs, const void *token)
+{
+	int			last = runs->nopen - 1;
+
+	if (last < 0 || runs->open[last].token == token)
+		return last;
+	return pgaml_runs_find_open(runs, token);
+}
+
+/* The slot of an execution under way, NULL when the slot has another one since. */
+static inline PgamlRunSlot *
+pgaml_runs_slot(PgamlRuns *runs, int open)
+{
+	PgamlRunSlot *slot = &runs->slots[runs->open[open].slot];
+
+	return slot->token == runs->open[open].token ? slot : NULL;
+}
+
+/* An execution under way leaves the list: all but the last one started. */
+extern void pgaml_runs_drop_open(PgamlRuns *runs, int open);
+
+/* An execution under way has given rows, or has ended; unknown ones are ignored. */
+static inline void
+pgaml_runs_rows(PgamlRuns *runs, const void *token, int64_t rows)
+{
+	int			open = pgaml_runs_open(runs, token);
+	PgamlRunSlot *slot = open >= 0 ? pgaml_runs_slot(runs, open) : NULL;
+
+	if (slot != NULL && slot->rows >= 0)
+		slot->rows += rows;
+}
+
+static inline void
+pgaml_runs_end(PgamlRuns *runs, const void *token, double ms)
+{
+	int			open = pgaml_runs_open(runs, token);
+	PgamlRunSlot *slot;
+
+	if (open < 0)
+		return;
+	slot = pgaml_runs_slot(runs, open);
+	if (open == runs->nopen - 1)
+		runs->nopen = open;
+	else
+		pgaml_runs_drop_open(runs, open);
+	if (slot == NULL)
+		return;
+	slot->token = NULL;
+	slot->ms += ms;
+	if ((slot->who & 1) != 0)
+	{
+		int64_t		us = ms < 1e12 ? (int64_t) (ms * 1000.0) : INT64_C(1000000000000000);
+
+		runs->idle_from = slot->last_at + us;
+		if (us > PGAML_BURST_PAUSE_US)
+			runs->pause = us;
 	}
 }
 

@@ -22,7 +22,6 @@
 
 #include "nodes/plannodes.h"
 
-#include "base/mix.h"
 #include "capture/capture_internal.h"
 
 #define FULL_PER_PERCENT	8.0
@@ -66,14 +65,19 @@ draw_gap(double probability)
 	return Min(gap, LONGEST_GAP);
 }
 
+static inline bool
+allowance_changed(void)
+{
+	return pg_atomic_read_u32(&pgaml_shared->capture_level) != allowance.level ||
+		pgaml_sampling_settings != allowance.settings;
+}
+
 /* How many executions pass by until the next look. */
-static inline void
+static pg_noinline void
 draw_skip(void)
 {
-	uint32		level = pg_atomic_read_u32(&pgaml_shared->capture_level);
-
-	if (unlikely(level != allowance.level || pgaml_sampling_settings != allowance.settings))
-		compute_allowance(level);
+	if (allowance_changed())
+		compute_allowance(pg_atomic_read_u32(&pgaml_shared->capture_level));
 	pgaml_hot.gate = allowance.gate;
 	if (likely(allowance.gate >= 1.0f))
 		return;
@@ -105,31 +109,56 @@ draw_next(PgamlRhythm *rhythm)
 	rhythm->next = rhythm->executions + (uint32) gap;
 }
 
-/* The entry of a statement and coarse plan shape; another one's is taken over. */
-static PgamlRhythm *
+static pg_noinline void
+take_over(PgamlRhythm *rhythm, uint64 key)
+{
+	memset(rhythm, 0, sizeof(PgamlRhythm));
+	rhythm->key = key;
+}
+
+/*
+ * The entry of a statement and coarse plan shape; another one's is taken over.
+ * A queryid is a hash itself: it needs no mixing.
+ */
+static inline PgamlRhythm *
 find_rhythm(const PlannedStmt *plan)
 {
 	uint64		shape = ((uint64) nodeTag(plan->planTree) << 32) |
 		((uint64) (uint16) list_length(plan->subplans) << 16) |
 		(uint16) list_length(plan->rtable);
-	uint64		key = pgaml_mix((uint64) plan->queryId, shape);
+	uint64		key = (uint64) plan->queryId ^ shape * UINT64CONST(0x9e3779b97f4a7c15);
 	PgamlRhythm *rhythm = &rhythms[key & (RHYTHMS - 1)];
 
 	if (unlikely(rhythm->key != key))
-	{
-		memset(rhythm, 0, sizeof(PgamlRhythm));
-		rhythm->key = key;
-	}
+		take_over(rhythm, key);
 	return rhythm;
+}
+
+/* A statement whose turn has come, or the first of a tick. */
+static pg_noinline float
+weight_now(PgamlRhythm *rhythm, uint64 epoch, float gate)
+{
+	float		weight;
+
+	if (rhythm->epoch != epoch)
+	{
+		rhythm->epoch = epoch;
+		rhythm->executions = 0;
+		draw_next(rhythm);
+	}
+	if (++rhythm->executions < rhythm->next)
+		return 0.0f;
+	weight = rhythm->weight / gate;
+	draw_next(rhythm);
+	return weight;
 }
 
 pg_attribute_hot float
 pgaml_sampling_weight(const PlannedStmt *plan, PgamlRhythm **rhythm_out)
 {
 	PgamlRhythm *rhythm;
-	uint64		epoch;
 	float		gate = pgaml_hot.gate;
-	float		weight;
+	uint64		epoch;
 
 	*rhythm_out = NULL;
 	if (pgaml_hot.skip > 0)
@@ -137,22 +166,18 @@ pgaml_sampling_weight(const PlannedStmt *plan, PgamlRhythm **rhythm_out)
 		pgaml_hot.skip--;
 		return 0.0f;
 	}
-	draw_skip();
+	if (unlikely(pgaml_hot.gate < 1.0f || allowance_changed()))
+		draw_skip();
 	if (unlikely(gate <= 0.0f))
 		return 0.0f;
 	*rhythm_out = rhythm = find_rhythm(plan);
 	epoch = pg_atomic_read_u64(&pgaml_shared->tick) + ((uint64) pgaml_sampling_settings << 40);
-	if (unlikely(rhythm->epoch != epoch))
+	if (likely(rhythm->epoch == epoch && rhythm->executions + 1 < rhythm->next))
 	{
-		rhythm->epoch = epoch;
-		rhythm->executions = 0;
-		draw_next(rhythm);
-	}
-	if (likely(++rhythm->executions < rhythm->next))
+		rhythm->executions++;
 		return 0.0f;
-	weight = rhythm->weight / gate;
-	draw_next(rhythm);
-	return weight;
+	}
+	return weight_now(rhythm, epoch, gate);
 }
 
 bool

@@ -282,17 +282,32 @@ check(const PlannedStmt *plan)
 		pgaml_guard_flush();
 }
 
-static void
-guard_executor_start(QueryDesc *queryDesc, int eflags)
+static inline void
+call_executor_start(QueryDesc *queryDesc, int eflags)
 {
-	if (unlikely(pgaml_guard_mode != PGAML_GUARD_OFF) && pgaml_max_predicted_time > 0.0 &&
-		(eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 && MyBackendType == B_BACKEND && !IsParallelWorker() &&
-		!pgaml_spi_inside())
-		check(queryDesc->plannedstmt);
 	if (prev_executor_start)
 		prev_executor_start(queryDesc, eflags);
 	else
 		standard_ExecutorStart(queryDesc, eflags);
+}
+
+/* While a limit is set. */
+static pg_noinline void
+limited_executor_start(QueryDesc *queryDesc, int eflags)
+{
+	if (pgaml_guard_mode != PGAML_GUARD_OFF && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 &&
+		MyBackendType == B_BACKEND && !IsParallelWorker() && !pgaml_spi_inside())
+		check(queryDesc->plannedstmt);
+	call_executor_start(queryDesc, eflags);
+}
+
+static void
+guard_executor_start(QueryDesc *queryDesc, int eflags)
+{
+	if (unlikely(pgaml_max_predicted_time > 0.0))
+		limited_executor_start(queryDesc, eflags);
+	else
+		call_executor_start(queryDesc, eflags);
 }
 
 void
