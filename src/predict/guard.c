@@ -6,7 +6,9 @@
  * lower bound of the 90 % interval is compared with max_predicted_time.  That
  * happens to statements of clients and of their functions, prepared or not,
  * and under EXPLAIN ANALYZE; not to plain EXPLAIN, parallel workers, background
- * processes and work of our own.  This is the one hook that may raise an error.
+ * processes and work of our own, nor to what foreign keys check and cascade: that
+ * belongs to a statement that was let in, as late as at COMMIT, and runs as the
+ * owner of a table.  This is the one hook that may raise an error.
  *
  * On any doubt the execution is let through, and the reason counted: no
  * prediction, an interval that was not calibrated, a plan outside of what the
@@ -296,7 +298,8 @@ static pg_noinline void
 limited_executor_start(QueryDesc *queryDesc, int eflags)
 {
 	if (pgaml_guard_mode != PGAML_GUARD_OFF && (eflags & EXEC_FLAG_EXPLAIN_ONLY) == 0 &&
-		MyBackendType == B_BACKEND && !IsParallelWorker() && !pgaml_spi_inside())
+		MyBackendType == B_BACKEND && !IsParallelWorker() && !pgaml_spi_inside() &&
+		!InNoForceRLSOperation())	/* which only foreign keys ask for */
 		check(queryDesc->plannedstmt);
 	call_executor_start(queryDesc, eflags);
 }

@@ -139,6 +139,18 @@ is(warnings_of('warn', 'SELECT g_loop(5)'), 1, 'one warning for a statement of t
 my ($warned, $repeated) = split / /, $before;
 is(status("warned || ' ' || repeated"), ($warned + 1) . ' ' . ($repeated + 4), 'the others are counted');
 
+# -- foreign keys: their statements belong to one that was let in, and could end a COMMIT
+$node->safe_psql('postgres', q{
+CREATE TABLE g_one (id int PRIMARY KEY);
+CREATE TABLE g_many (id int REFERENCES g_one ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED);
+INSERT INTO g_one VALUES (1), (2);
+});
+my $checked = status('checked');
+is((guarded('cancel', 'INSERT INTO g_many VALUES (1), (2)'))[0], 0, 'two rows that refer to others');
+is(status('checked'), $checked + 1, 'the statement is asked about, what the foreign key looks up is not');
+is((guarded('cancel', 'DELETE FROM g_one'))[0], 0, 'rows that others refer to');
+is(status('checked'), $checked + 2, 'nor what it cascades');
+
 # -- set by role and database, not to be lifted
 sub as_app
 {
