@@ -60,6 +60,12 @@ SELECT regexp_replace(line, '\d+\.\d+|unknown.*', 'N', 'g') FROM lines('EXECUTE 
 SELECT line FROM lines('EXECUTE one(1)', 'format json');
 SELECT line FROM lines('EXECUTE one(1)', 'format xml, analyze, timing off, summary off, buffers off');
 SELECT line FROM lines('EXECUTE one(1)', 'format yaml');
+SELECT count(*) AS of_table_from_prepared FROM lines('CREATE TABLE nothing AS EXECUTE one(1)');
+-- Of several plans before 18: none, rather than that of one under another.
+CREATE TABLE ruled (a int);
+CREATE RULE also AS ON INSERT TO ruled DO ALSO SELECT 1;
+PREPARE several AS INSERT INTO ruled VALUES (1);
+SELECT count(*) IN (0, 2) AS all_or_none FROM lines('EXECUTE several');
 SELECT count(*) AS of_create_table FROM lines('CREATE TABLE made AS SELECT b FROM shown WHERE id = 1');
 SELECT count(*) AS of_cursor FROM lines('DECLARE c CURSOR FOR SELECT b FROM shown WHERE id = 1');
 CREATE RULE twice AS ON INSERT TO shown DO ALSO SELECT b FROM shown WHERE id = 1;

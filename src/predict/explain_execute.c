@@ -6,6 +6,8 @@
  * any hook of EXPLAIN.  So the utility statement is met, the plan when it is
  * started, and the fields are put into what EXPLAIN sends: one more line of
  * text, or the same fields within the one document of the other formats.
+ * Where rules make several plans of it nothing is added: it could not be told
+ * whose the fields are.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -143,15 +145,19 @@ format_of(const ExplainStmt *stmt)
 	return format;
 }
 
-/* The prepared statement that is explained; NULL when it is something else. */
+/* The prepared statement that is explained, one with one plan; NULL when it is something else. */
 static PreparedStatement *
 prepared_of(const ExplainStmt *stmt)
 {
 	const Query *query = (const Query *) stmt->query;
+	PreparedStatement *prepared;
 
+	while (IsA(query, Query) && query->utilityStmt != NULL && IsA(query->utilityStmt, CreateTableAsStmt))
+		query = (const Query *) ((const CreateTableAsStmt *) query->utilityStmt)->query;
 	if (!IsA(query, Query) || query->utilityStmt == NULL || !IsA(query->utilityStmt, ExecuteStmt))
 		return NULL;
-	return FetchPreparedStatement(((const ExecuteStmt *) query->utilityStmt)->name, false);
+	prepared = FetchPreparedStatement(((const ExecuteStmt *) query->utilityStmt)->name, false);
+	return prepared != NULL && list_length(prepared->plansource->query_list) == 1 ? prepared : NULL;
 }
 
 static void

@@ -106,6 +106,13 @@ ms_text(double ms)
 	return psprintf(ms >= 1.0 ? "%.1f" : "%.3f", ms);
 }
 
+/* Then the answer is clamped to what was seen, and may be far off. */
+static bool
+plan_is_strange(const PgamlPrediction *p)
+{
+	return p->by_model && !p->plan_in_range;
+}
+
 char *
 pgaml_explained_text(PgamlExplained *what)
 {
@@ -115,8 +122,9 @@ pgaml_explained_text(PgamlExplained *what)
 		predict(what);
 	if (what->problem != NULL)
 		return psprintf("unknown (%s)", what->problem);
-	return psprintf("%s ms (%g%% %s..%s, source %s)", ms_text(p->predicted_ms), p->nominal * 100.0,
-					ms_text(p->lower_ms), ms_text(p->upper_ms), pgaml_ml_source_name(p->source));
+	return psprintf("%s ms (%g%% %s..%s, source %s%s)", ms_text(p->predicted_ms), p->nominal * 100.0,
+					ms_text(p->lower_ms), ms_text(p->upper_ms), pgaml_ml_source_name(p->source),
+					plan_is_strange(p) ? ", plan outside the training range" : "");
 }
 
 void
@@ -142,6 +150,7 @@ pgaml_explained_print(ExplainState *es, PgamlExplained *what)
 	ExplainPropertyFloat(PGAML_EXPLAIN_UPPER, "ms", p->upper_ms, 3, es);
 	ExplainPropertyFloat(PGAML_EXPLAIN_COVERAGE, NULL, p->nominal, 2, es);
 	ExplainPropertyText(PGAML_EXPLAIN_SOURCE, pgaml_ml_source_name(p->source), es);
+	ExplainPropertyBool(PGAML_EXPLAIN_IN_RANGE, !plan_is_strange(p), es);
 }
 
 /* From 18 on: within the output of a plan.  EXPLAIN EXECUTE comes here without having been met. */

@@ -15,6 +15,7 @@
 #define PGAML_EXPLAIN_UPPER		"Predicted Time Upper"
 #define PGAML_EXPLAIN_COVERAGE	"Predicted Time Coverage"
 #define PGAML_EXPLAIN_SOURCE	"Predicted Time Source"
+#define PGAML_EXPLAIN_IN_RANGE	"Predicted Time In Training Range"
 #define PGAML_EXPLAIN_REASON	"Predicted Time Reason"
 
 /* A statement that is being explained. */
