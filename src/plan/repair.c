@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "plan/repair_core.h"
 #include "plan/replan_internal.h"
@@ -40,6 +41,7 @@ typedef struct Repair
 	RepairToken *tokens;
 	int			ntokens;		/* of planning->text; -1: too many */
 	int			tries;
+	TimestampTz began;
 	bool		literals;		/* repaired already */
 	bool		groups;
 } Repair;
@@ -50,6 +52,15 @@ is_interrupt(const ErrorData *error)
 {
 	return error->funcname != NULL && strncmp(error->funcname, "Process", 7) == 0 &&
 		strstr(error->funcname, "Interrupt") != NULL;
+}
+
+/* A type's own functions may run while a text is analyzed: the limit of one try ends them all. */
+static bool
+may_try(const Repair *repair)
+{
+	return repair->tries < MAX_TRIES &&
+		(repair->role->time_limit == 0 ||
+		 !TimestampDifferenceExceeds(repair->began, GetCurrentTimestamp(), repair->role->time_limit));
 }
 
 /* One try; NULL when it was planned, else the error, in the current context. */
@@ -180,7 +191,7 @@ is_progress(const Repair *repair, const ErrorData *error, const ErrorData *next,
 static bool
 try_types(Repair *repair, int param, const RepairSpan *span, ErrorData **error)
 {
-	for (int i = 0; i < lengthof(candidates) && repair->tries < MAX_TRIES; i++)
+	for (int i = 0; i < lengthof(candidates) && may_try(repair); i++)
 	{
 		ErrorData  *next;
 
@@ -208,7 +219,7 @@ repair_types(Repair *repair, ErrorData **error)
 		return false;
 	n = pgaml_repair_core_suspects(repair->planning->text, repair->tokens, repair->ntokens,
 								   byte_of(repair->planning->text, *error), suspects, MAX_SUSPECTS, &span);
-	for (int i = 0; i < n && repair->tries < MAX_TRIES; i++)
+	for (int i = 0; i < n && may_try(repair); i++)
 		if (suspects[i] <= MAX_PARAMETERS && !OidIsValid(repair->types[suspects[i] - 1]) &&
 			try_types(repair, suspects[i], &span, error))
 			return true;
@@ -249,7 +260,7 @@ pgaml_repair_and_plan(PgamlPlanning *planning, const PgamlRole *role, const char
 {
 	MemoryContext context = CurrentMemoryContext;
 	MemoryContext scratch = AllocSetContextCreate(context, "pganalytics_ml repair", ALLOCSET_DEFAULT_SIZES);
-	Repair		repair = {.planning = planning,.role = role};
+	Repair		repair = {.planning = planning,.role = role,.began = GetCurrentTimestamp()};
 	bool		captured = planning->nparams > 0;
 	bool		repairable = strlen(planning->text) <= MAX_TEXT;
 	ErrorData  *error;
@@ -261,7 +272,7 @@ pgaml_repair_and_plan(PgamlPlanning *planning, const PgamlRole *role, const char
 			   sizeof(Oid) * Min(planning->nparams, MAX_PARAMETERS));
 	cut_tokens(&repair);
 	error = try(&repair);
-	while (error != NULL && repairable && !planning->understood && repair.tries < MAX_TRIES)
+	while (error != NULL && repairable && !planning->understood && may_try(&repair))
 	{
 		if (repair_text(&repair, error))
 			error = try(&repair);

@@ -29,6 +29,8 @@
 #include "plan/replan_internal.h"
 #include "plan/what_if.h"
 
+#define NUMBER_SHOWN	32		/* bytes of a text that is no statement */
+
 /* ---- what has no plan ---- */
 
 /* What to pass instead of a utility statement that holds a plannable one. */
@@ -126,7 +128,7 @@ parse_one(const char *text)
 	if (is_integer(text))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("query text is only a number: \"%s\"", text),
+				 errmsg("query text is only a number: \"%.*s\"", NUMBER_SHOWN, text),
 				 errhint("To name a statement by its queryid, cast it: queryid::bigint.")));
 	list = raw_parser(text, RAW_PARSE_DEFAULT);
 	if (list == NIL)
