@@ -9,7 +9,8 @@
  * never seen, since this plan never ran.
  *
  * What cannot be said is not said.  A side is NULL, and the reason begins with
- * "do not know", when its plan lies outside what the model was trained on,
+ * "do not know", when its plan lies outside what the model was trained on
+ * (before, unless that very plan is what ran lately),
  * when it is of a new shape and nobody knows how far off such predictions
  * are, or when there is no model and the plan differs: then the past of the
  * statement does not speak for it.  Settings that only change what plans are
@@ -35,10 +36,12 @@
 #include "plan/plan_settings.h"
 #include "plan/replan.h"
 #include "plan/what_if.h"
-#include "predict/by_plan.h"
+#include "predict/answer.h"
+#include "predict/by_plan_internal.h"
 
 #define COLUMNS			18
 #define COMMANDS_MAX	100
+#define SAME_PLAN		0.1		/* ln; how far costs and rows of a plan may be off those of recent runs */
 
 PGAML_FUNCTION_INFO_V1(pgaml_predict_with_settings);
 
@@ -123,11 +126,33 @@ judge(Side *side)
 	side->known = side->unknown == NULL;
 }
 
+/* Are the statement's recent runs those of this plan, at these costs? */
+static bool
+ran_like_this(const PgamlOwnCase *own)
+{
+	return own->asked.known != NULL && own->asked.plan_id != 0 && own->asked.known->plan_id == own->asked.plan_id &&
+		fabs(own->row[PGAML_F_LAG_COST_DEPARTURE]) < SAME_PLAN && fabs(own->row[PGAML_F_LAG_ROWS_DEPARTURE]) < SAME_PLAN;
+}
+
+/* A statement that came after training may be outside of it, and its own runs still tell how long it takes. */
 static void
 predict_before(Side *before)
 {
-	pgaml_predict_plan(&before->planned.facts, before->planned.queryid, pgaml_prediction_interval, true,
-					   &before->prediction);
+	PgamlPrediction *prediction = &before->prediction;
+	PgamlServing past;
+	PgamlOwnCase own;
+
+	pgaml_predict_own(&before->planned.facts, before->planned.queryid, true, pgaml_prediction_interval, true, &own,
+					  prediction);
+	judge(before);
+	if (before->known || !ran_like_this(&own))
+		return;
+	past = *pgaml_registry_serving();
+	past.stages = NULL;
+	strlcpy(past.problem, before->unknown, sizeof(past.problem));
+	prediction->by_model = false;
+	pgaml_answer(&past, &own.asked, NULL, true, prediction);
+	prediction->in_range = false;
 	judge(before);
 }
 
