@@ -88,6 +88,13 @@ cmp_ok($off[$#off / 2], '<', 0.75, 'most by far');
 like($node->safe_psql('postgres', q{SELECT before_ms IS NULL, after_ms IS NULL, before_in_range, reason FROM predict_with_settings(
 	'SELECT count(*) FROM lines a, lines b, lines c, lines d WHERE a.price < b.price AND c.price < d.price', '{"enable_nestloop": true}', '{CREATE INDEX i ON lines (price)}')}),
 	qr/^t\|t\|f\|do not know: the plan is outside/, 'outside the training range: no answer, and it says so');
+my $four = 'SELECT count(*) FROM customers a JOIN customers b USING (id) JOIN customers c USING (id) JOIN customers d USING (id)';
+my $of_four = "SELECT before_ms > 0 AND before_lower_ms < before_ms AND before_ms < before_upper_ms, before_source, before_in_range, after_ms, reason
+	FROM predict_with_settings('$four', '{\"enable_hashjoin\": false, \"enable_mergejoin\": false}')";
+like($node->safe_psql('postgres', $of_four), qr/^\|\|f\|\|do not know: the plan is outside/, 'outside, and it never ran: do not know');
+$node->safe_psql('postgres', "$four;" x 5);
+$node->safe_psql('postgres', 'SELECT collect_statements()');
+like($node->safe_psql('postgres', $of_four), qr/^t\|history\|f\|\|do not know after: /, 'outside, and it ran since: before from its runs, after unknown');
 like($node->safe_psql('postgres', q{SELECT abs(improvement_percent) < 1e-9, plan_changed, reason FROM predict_with_settings('SELECT * FROM even WHERE f = 5', '{"cpu_tuple_cost": 0.02}')}),
 	qr/^t\|f\|the plan is the same/, 'a cost setting that leads to the same plan changes nothing');
 like($node->safe_psql('postgres', q{SELECT after_ms IS NULL, plan_changed, reason FROM predict_with_settings('SELECT count(*) FROM even WHERE id < 9000', '{"random_page_cost": 1000}')}),
