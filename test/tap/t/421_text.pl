@@ -65,7 +65,9 @@ cmp_ok($of_frequent, '>', 8 * $of_rare, "a frequent value takes longer than a ra
 for my $one ([$frequent, $of_frequent], [$rare, $of_rare])
 {
 	my $ms = takes($one->[0]);
-	my $q = $ms > $one->[1] ? $ms / $one->[1] : $one->[1] / $ms;
+	# What a fresh session adds to an execution of microseconds is not the question.
+	my ($larger, $smaller) = map { $_ + 0.1 } $ms > $one->[1] ? ($ms, $one->[1]) : ($one->[1], $ms);
+	my $q = $larger / $smaller;
 
 	cmp_ok($q, '<', 4, "$one->[0]: $one->[1] ms predicted, $ms ms taken");
 }
