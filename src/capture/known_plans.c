@@ -11,12 +11,9 @@
  */
 #include "postgres.h"
 
-#include "miscadmin.h"
 #include "nodes/plannodes.h"
 
-#include "base/mix.h"
 #include "base/shmem.h"
-#include "compat/compat.h"
 #include "capture/capture_internal.h"
 #include "plan/plan.h"
 
@@ -31,32 +28,6 @@ typedef struct KnownPlan
 } KnownPlan;
 
 static KnownPlan known_plans[KNOWN_PLANS];
-
-static uint64
-bits_of(double value)
-{
-	uint64		bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	return bits;
-}
-
-static uint64
-fingerprint_of(const PlannedStmt *plan)
-{
-	const Plan *top = plan->planTree;
-	uint64		hash = pgaml_mix((uint64) plan->queryId, GetUserId());
-
-	hash = pgaml_mix(hash, (uint64) pgaml_search_path_hash());
-	hash = pgaml_mix(hash, (uint64) PGAML_CORE_PLAN_ID(plan));
-	hash = pgaml_mix(hash, bits_of(top->startup_cost));
-	hash = pgaml_mix(hash, bits_of(top->total_cost));
-	hash = pgaml_mix(hash, bits_of(top->plan_rows));
-	hash = pgaml_mix(hash, ((uint64) nodeTag(top) << 32) | (uint32) top->plan_width);
-	hash = pgaml_mix(hash, ((uint64) list_length(plan->rtable) << 32) |
-					 (uint32) list_length(plan->subplans));
-	return hash != 0 ? hash : 1;
-}
 
 /* Facts of this user, statement and plan to the worker. */
 static void
@@ -77,7 +48,7 @@ offer(const PlannedStmt *plan, const PgamlPlanFacts *facts, KnownPlan *known,
 void
 pgaml_known_plan(const PlannedStmt *plan, PgamlRhythm *rhythm, PgamlSample *sample)
 {
-	uint64		fingerprint = fingerprint_of(plan);
+	uint64		fingerprint = pgaml_plan_fingerprint(plan, (uint64) pgaml_search_path_hash());
 	KnownPlan  *known = &known_plans[fingerprint & (KNOWN_PLANS - 1)];
 	uint64		tick = pg_atomic_read_u64(&pgaml_shared->tick);
 

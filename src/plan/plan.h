@@ -18,6 +18,13 @@
  */
 extern void pgaml_plan_facts(const PlannedStmt *plan, PgamlPlanFacts *out);
 
+/*
+ * Statement, user, costs, rows, size and first relation of a plan in one
+ * number, never 0: plans that differ here are different, what else they
+ * differ in mostly moves their costs.  salt: what else tells them apart.
+ */
+extern uint64 pgaml_plan_fingerprint(const PlannedStmt *plan, uint64 salt);
+
 /* Names of the plan facts in the order of PgamlPlanFact, snake case, with unit and meaning. */
 typedef struct PgamlPlanFactName
 {

@@ -34,10 +34,8 @@
 
 #include "base/clock.h"
 #include "base/guc.h"
-#include "base/mix.h"
 #include "base/shmem.h"
 #include "base/spi_run.h"
-#include "compat/compat.h"
 #include "plan/plan.h"
 #include "predict/by_plan.h"
 #include "predict/guard.h"
@@ -112,32 +110,6 @@ prepare(void)
 
 /* ---- the verdict about a plan ---- */
 
-static uint64
-bits_of(double value)
-{
-	uint64		bits;
-
-	memcpy(&bits, &value, sizeof(bits));
-	return bits;
-}
-
-/* Plans that differ here are different; what else they differ in moves their costs. */
-static uint64
-fingerprint_of(const PlannedStmt *plan)
-{
-	const Plan *top = plan->planTree;
-	uint64		hash = pgaml_mix((uint64) plan->queryId, GetUserId());
-
-	hash = pgaml_mix(hash, (uint64) PGAML_CORE_PLAN_ID(plan));
-	hash = pgaml_mix(hash, bits_of(top->startup_cost));
-	hash = pgaml_mix(hash, bits_of(top->total_cost));
-	hash = pgaml_mix(hash, bits_of(top->plan_rows));
-	hash = pgaml_mix(hash, ((uint64) nodeTag(top) << 32) | (uint32) top->plan_width);
-	hash = pgaml_mix(hash, ((uint64) list_length(plan->rtable) << 32) | (uint32) list_length(plan->subplans));
-	hash = pgaml_mix(hash, plan->relationOids != NIL ? linitial_oid(plan->relationOids) : InvalidOid);
-	return hash != 0 ? hash : 1;
-}
-
 static void
 let_through(Verdict *verdict, PgamlGuardOpen reason)
 {
@@ -173,7 +145,7 @@ judge(const PlannedStmt *plan, Verdict *verdict)
 static Verdict *
 verdict_on(const PlannedStmt *plan)
 {
-	uint64		fingerprint = fingerprint_of(plan);
+	uint64		fingerprint = pgaml_plan_fingerprint(plan, 0);
 	Verdict    *verdict = &verdicts[fingerprint & (VERDICTS - 1)];
 	TimestampTz now = GetCurrentStatementStartTimestamp();
 
