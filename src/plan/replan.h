@@ -44,8 +44,8 @@ typedef struct PgamlReplanned
 extern void pgaml_replan_text(const PgamlPlanRequest *request, PgamlReplanned *out);
 
 /*
- * Plan a stored statement as the role that ran it; see product.md, section
- * 10.  named: the session user itself named this queryid.  False, and why in
+ * Plan a stored statement as the role that ran it; see stored.c for when it is
+ * not.  named: the session user itself named this queryid.  False, and why in
  * *problem (in the current context), when it is not planned.
  */
 extern bool pgaml_replan_stored(int64 queryid, bool named, const PgamlPlanRequest *how,

@@ -4,7 +4,9 @@
  *
  * What is known of the statement is read as the owner of the extension; who
  * may see it is decided for the current user; then the role bracket opens.
- * See product.md, section 10.
+ * Not planned are statements of a role that is gone or was cut off from its
+ * search_path, those that touch temporary objects, and a superuser's unless a
+ * superuser's session named that very one.
  *
  * There is one text per queryid, whoever ran it first.  Under another role's
  * search_path its names may mean other objects, so where several roles run a
