@@ -259,6 +259,9 @@ sub odd_psql
 	my ($node, $sql) = @_;
 	my $out = '';
 
+	# Also after RESET ALL: the guard warns as soon as there is a model.
+	local $ENV{PGOPTIONS} = '-c client_min_messages=error';
+
 	IPC::Run::run([ 'psql', '-XAt', '-v', 'VERBOSITY=sqlstate', '-d', $node->connstr('postgres') ],
 		'<', \"SET client_min_messages = error; DELETE FROM o_log;\n$sql", '>&', \$out);
 	$out =~ s/(with PID )\d+/$1/g;

@@ -63,6 +63,8 @@ sub start_server
 
 # --- A: a workload, a history of days, two models ---
 my $first = start_server('a');
+# Whole hours are counted below: none begins in the meantime.
+ok($first->poll_query_until('postgres', 'SELECT extract(epoch FROM now())::bigint % 3600 < 3540'), 'not at the end of an hour');
 $first->safe_psql('postgres', q{CREATE EXTENSION pganalytics_ml CASCADE;
 	CREATE TABLE zebra (id int); CREATE TABLE item AS SELECT g AS id, g % 100 AS price FROM generate_series(1, 1000) g;
 	VACUUM ANALYZE item;});
