@@ -11,9 +11,7 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_operator.h"
-#include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"

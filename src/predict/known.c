@@ -26,7 +26,6 @@
 #include "predict/known_internal.h"
 #include "registry/registry.h"
 
-#define MISS_PATIENCE	50		/* look again for a missed queryid after so many times load_us */
 #define MISSED_MAX		65536	/* remembered at once */
 #define SINGLES_MAX		8		/* statements asked for before it is worth reading all of them */
 
@@ -135,7 +134,7 @@ static bool
 look_again(int64 queryid, TimestampTz now)
 {
 	return loaded_at < now &&
-		(hash_search(missed, &queryid, HASH_FIND, NULL) == NULL || loaded_at + MISS_PATIENCE * load_us < now);
+		(hash_search(missed, &queryid, HASH_FIND, NULL) == NULL || loaded_at + PGAML_MISS_PATIENCE * load_us < now);
 }
 
 /*

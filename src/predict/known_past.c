@@ -24,7 +24,6 @@
 #include "registry/registry.h"
 
 #define PASTS_MAX		1024	/* statements kept; 3 kB each */
-#define MISS_PATIENCE	50		/* look again for a missed queryid after so many times load_us */
 
 static MemoryContext context = NULL;
 static HTAB *pasts = NULL;
@@ -63,7 +62,7 @@ fresh(const PgamlPast *past, TimestampTz now)
 		return true;
 	if (age >= (int64) pgaml_prediction_cache_ttl * USECS_PER_SEC)
 		return false;
-	return past->found || past->queryid == 0 || age < MISS_PATIENCE * past->load_us;
+	return past->found || past->queryid == 0 || age < PGAML_MISS_PATIENCE * past->load_us;
 }
 
 static void
